@@ -1,0 +1,1 @@
+"""Runs all of Sinete on one machine without Docker."""

@@ -1,0 +1,1 @@
+"""An SMTP server and SMS in-tray to read in a browser."""

@@ -1,0 +1,1 @@
+"""Every event and internal HTTP message of Sinete, defined once."""

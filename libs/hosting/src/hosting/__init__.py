@@ -1,0 +1,1 @@
+"""What each Sinete process needs to be one: settings, clock, database, HTTP, service tokens."""

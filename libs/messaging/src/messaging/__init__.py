@@ -1,0 +1,1 @@
+"""The only code of Sinete that knows Kafka's details."""

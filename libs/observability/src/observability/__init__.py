@@ -1,0 +1,1 @@
+"""Traces, metrics, logs with redaction and health, set up once."""

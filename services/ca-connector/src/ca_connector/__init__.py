@@ -1,0 +1,1 @@
+"""Keeps the CA's tokens and speaks its protocols."""

@@ -1,0 +1,1 @@
+"""Accounts, operators, certificates, client services, and the API operators renew through."""

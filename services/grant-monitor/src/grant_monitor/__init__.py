@@ -1,0 +1,1 @@
+"""Counts every signature of an access grant and watches its clock."""

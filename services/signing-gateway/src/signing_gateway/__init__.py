@@ -1,0 +1,1 @@
+"""The CSC API that client services sign through."""
