@@ -1,0 +1,97 @@
+"""The CloudEvents 1.0 Kafka binding in binary mode: what an event is on the wire.
+
+Body: the JSON of one pydantic class. Headers: `ce_specversion`, `ce_id`, `ce_type`, `ce_source`, `ce_time`, `content-type`,
+and W3C `traceparent` where a trace is under way. Key: the id of the aggregate, so that everything said of it stays in order.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import ClassVar, TypeVar
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+
+class Message(BaseModel):
+    """A body of an internal HTTP call. Callers and answerers are deployed apart, so unknown fields are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class Told(Message):
+    """An event: what one service tells and any may hear. Published types only gain optional fields; a break is a new `.v2`."""
+
+    topic: ClassVar[str]
+    type: ClassVar[str]
+    key_field: ClassVar[str]
+
+    @property
+    def key(self) -> str:
+        """The aggregate's id, which is the record's key."""
+        return str(getattr(self, self.key_field))
+
+
+class UnreadableEvent(ValueError):  # noqa: N818 - named as the domain says it
+    """A record that cannot be read: it goes to the dead letters with this reason. Carries no input."""
+
+
+Headers = list[tuple[str, bytes]]
+TTold = TypeVar("TTold", bound=Told)
+
+
+def encode(event: Told, *, event_id: UUID, source: str, at: datetime, traceparent: str | None = None) -> tuple[bytes, Headers]:
+    """The value and the headers of `event`'s record. `at` is the service's clock, aware; Kafka's own record time stays real."""
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", str(event_id).encode()),
+        ("ce_type", event.type.encode()),
+        ("ce_source", source.encode()),
+        ("ce_time", at.astimezone(UTC).isoformat().replace("+00:00", "Z").encode()),
+        ("content-type", b"application/json"),
+    ]
+    if traceparent:
+        headers.append(("traceparent", traceparent.encode()))
+    return event.model_dump_json().encode(), headers
+
+
+def header(headers: Iterable[tuple[str, bytes]], name: str) -> str | None:
+    """The first header of that name as text, or None."""
+    return next((value.decode("utf-8", "replace") for key, value in headers if key == name and value is not None), None)
+
+
+def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]], types: Mapping[str, type[TTold]]) -> TTold | None:
+    """The event of a record; None for a tombstone.
+
+    Raises UnreadableEvent when the type is none of `types`, or the body is not what the type says; the reason names the
+    field and the rule, never the input.
+    """
+    if value is None:
+        return None
+    told = header(headers, "ce_type")
+    if told is None:
+        raise UnreadableEvent("header ce_type is missing")
+    if told not in types:
+        raise UnreadableEvent(f"ce_type {told[:100]!r} is not one of {', '.join(sorted(types))}")
+    try:
+        return types[told].model_validate_json(value)
+    except ValidationError as refusal:
+        faults = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['type']}"
+            for e in refusal.errors(include_input=False, include_url=False)[:5]
+        )
+        raise UnreadableEvent(f"{told}: {faults}") from None
+
+
+def event_time(headers: Iterable[tuple[str, bytes]]) -> datetime:
+    """`ce_time`: when the teller says it happened, by its own clock. Raises UnreadableEvent where it is missing or no instant."""
+    told = header(headers, "ce_time")
+    try:
+        at = datetime.fromisoformat(told or "")
+    except ValueError:
+        raise UnreadableEvent("header ce_time is not an RFC 3339 instant") from None
+    if at.tzinfo is None:
+        raise UnreadableEvent("header ce_time has no time zone")
+    return at
+
+
+__all__ = ["AwareDatetime", "Headers", "Message", "Told", "UnreadableEvent", "decode", "encode", "event_time", "header"]
