@@ -1,0 +1,93 @@
+"""PostgreSQL by SQLAlchemy and asyncpg, and migrations that live in each service's package."""
+
+import asyncio
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, MetaData, make_url, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+Sessions = async_sessionmaker[AsyncSession]
+
+MIGRATION_LOCK = 0x51_4E_45_54  # any constant: two instances that start at once migrate one after the other
+UNREACHABLE_AFTER_S = 60
+
+
+def open_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
+    """An engine for `postgresql://…`. Connections are tested before use, so a restarted database heals by itself."""
+    return create_async_engine(
+        make_url(url).set(drivername="postgresql+asyncpg"),
+        pool_size=pool_size,
+        max_overflow=5,
+        pool_pre_ping=True,
+        pool_timeout=5,
+        connect_args={
+            "timeout": 5,
+            "command_timeout": 30,
+            "server_settings": {"timezone": "UTC", "lock_timeout": "10000", "idle_in_transaction_session_timeout": "60000"},
+        },
+    )
+
+
+def sessions_of(engine: AsyncEngine) -> Sessions:
+    """Sessions whose objects stay readable after the commit."""
+    return async_sessionmaker(engine, expire_on_commit=False)
+
+
+async def migrate(url: str, package: str) -> None:
+    """Brings the database up to the newest revision of `<package>/migrations`, under an advisory lock.
+
+    Waits up to a minute for a database that is still starting.
+    """
+    engine = open_engine(url, pool_size=1)
+    try:
+        async with await _reach(engine) as connection:
+            await connection.run_sync(_upgrade, package)
+            await connection.commit()
+    finally:
+        await engine.dispose()
+
+
+async def _reach(engine: AsyncEngine) -> AsyncConnection:
+    for _ in range(UNREACHABLE_AFTER_S * 2):
+        try:
+            return await engine.connect()
+        except (OSError, TimeoutError):  # the server starts after us
+            await asyncio.sleep(0.5)
+    return await engine.connect()
+
+
+def _upgrade(connection: Connection, package: str) -> None:
+    from alembic import command
+
+    config = migration_config(package)
+    config.attributes["connection"] = connection
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+    command.upgrade(config, "head")
+
+
+def migration_config(package: str) -> "Config":
+    """Alembic's configuration without a file of its own: the scripts are in the package."""
+    import importlib
+
+    from alembic.config import Config
+
+    module: ModuleType = importlib.import_module(package)
+    config = Config()
+    config.set_main_option("script_location", str(Path(str(module.__file__)).parent / "migrations"))
+    return config
+
+
+def run_migrations(metadata: MetaData) -> None:
+    """The body of a package's `migrations/env.py`: runs on the connection that `migrate` holds."""
+    from alembic import context
+
+    connection = context.config.attributes["connection"]
+    connection.execute(text("SET LOCAL lock_timeout = '30s'"))
+    context.configure(connection=connection, target_metadata=metadata, transactional_ddl=True)
+    with context.begin_transaction():
+        context.run_migrations()
