@@ -1,0 +1,114 @@
+"""The demo account: made on the first start, through the same API and the same CA pages that people use."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from embedded.platform_api import PlatformApi, until
+from embedded.walk import CaUser, newest_otp, sms_count, walk
+
+Json = dict[str, Any]
+DAY_S = 86_400
+YEAR = {"lifetime_s": 365 * DAY_S}
+"""Only the demo certificate's grant lasts the lawful 60 days, so that only that one warns and ends when the clock is moved."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the stack is and what the seeding may use of it."""
+
+    registry_url: str
+    sandbox_ca_url: str
+    mailbox_url: str
+    administrator_token: str
+    ca_client_secret: str
+    ca_user: CaUser
+
+
+async def seed(place: Place) -> Json:
+    """Makes the demo account; answers what `sinete status --json` shows as `demo`."""
+    administrator = PlatformApi(place.registry_url, place.administrator_token)
+    account = await administrator.post("accounts", {"name": "Exemplo, Lda", "zone": "Europe/Lisbon"})
+    if account["status"] != "active":
+        await administrator.patch(f"accounts/{account['id']}", {"status": "active"})
+    password = f"demo-{uuid4().hex[:12]}"
+    operators = [
+        await administrator.post("operators", _operator(account["id"], name, password))
+        for name in ("Ana Sousa", "Rui Matos", "Eva Lima")
+    ]
+    await administrator.patch(f"operators/{operators[2]['id']}", {"status": "inactive"})
+    token = (await administrator.post(f"operators/{operators[0]['id']}/tokens", {"name": "demo", "expires_at": None}))["token"]
+    issuer = PlatformApi(place.registry_url, token)
+
+    lawful = await administrator.post("certificate-authorities", _profile(place, "Sandbox CA A", "a", {}))
+    few = {**YEAR, "usage_limit": 10, "warn_above_bp": 5_000}
+    limited = await administrator.post("certificate-authorities", _profile(place, "Sandbox CA A, 10 signatures", "a", few))
+    dialog = await administrator.post("certificate-authorities", _profile(place, "Sandbox CA B", "b", YEAR))
+
+    certificate_id = await _registered(issuer, place, "Invoices", lawful["id"], "A-SEAL-1")
+    limited_id = await _registered(issuer, place, "Ten signatures", limited["id"], "A-SEAL-2")
+    await _registered(issuer, place, "Contracts", dialog["id"], "B-SEAL-1")
+    # Its first grant lasts a year; what is granted there from now on lasts the lawful 60 days.
+    await administrator.patch(f"certificate-authorities/{dialog['id']}", {"policy": {"lifetime_s": 60 * DAY_S}})
+    return {
+        "account_id": account["id"],
+        "operator": {"email": operators[0]["email"], "password": password},
+        "operator_api_token": token,
+        "administrator_api_token": place.administrator_token,
+        "certificate_id": certificate_id,
+        "client_service": await _client_service(issuer, certificate_id, "Invoicing"),
+        "limited": {"certificate_id": limited_id, "client_service": await _client_service(issuer, limited_id, "Ten only")},
+        "ca_user": {"username": place.ca_user.username, "password": place.ca_user.password, "pin": place.ca_user.pin},
+    }
+
+
+def _operator(account_id: str, name: str, password: str) -> Json:
+    mailbox = name.lower().replace(" ", ".")
+    return {
+        "account_id": account_id,
+        "name": name,
+        "email": f"{mailbox}@exemplo.example",
+        "role": "issuer",
+        "language": "en",
+        "password": password,
+    }
+
+
+def _profile(place: Place, name: str, ca: str, policy: Json) -> Json:
+    asks_in_ours = ca == "b"
+    return {
+        "name": name,
+        "issuer": f"{place.sandbox_ca_url}/{ca}",
+        "csc_url": f"{place.sandbox_ca_url}/{ca}/csc/v2",
+        "client_id": "sinete",
+        "client_secret": place.ca_client_secret,
+        "approval": "in-back-office" if asks_in_ours else "at-ca",
+        "signing": "sad-per-grant" if asks_in_ours else "implicit",
+        "policy": policy,
+        "client_account_url": place.sandbox_ca_url,
+        "support_contact": "support@sandbox-ca.example",
+    }
+
+
+async def _registered(issuer: PlatformApi, place: Place, alias: str, authority_id: str, credential_id: str) -> str:
+    begun = await issuer.post("certificates", {"alias": alias, "certificate_authority_id": authority_id})
+    registration = f"registrations/{begun['registration_id']}"
+    await walk(begun["authorization_url"], place.ca_user, place.mailbox_url, place.registry_url)
+    before = await sms_count(place.mailbox_url)
+    chosen = await issuer.post(f"{registration}/credential", {"credential_id": credential_id})
+    if chosen["status"] == "awaiting-authorisation":
+        otp = await newest_otp(place.mailbox_url, after=before)
+        chosen = await issuer.post(f"{registration}/authorisation", {"otp": otp, "pin": place.ca_user.pin})
+    if chosen["status"] != "completed":
+        raise RuntimeError(f"registering {credential_id} ended as {chosen['status']}: {chosen.get('reason')}")
+
+    async def granted() -> bool:
+        return bool((await issuer.get(f"certificates/{begun['id']}"))["ca_access"]["state"] == "active")
+
+    await until(granted, what=f"the grant of {alias}")
+    return str(begun["id"])
+
+
+async def _client_service(issuer: PlatformApi, certificate_id: str, name: str) -> Json:
+    made = await issuer.post("client-services", {"certificate_id": certificate_id, "name": name})
+    return {"id": made["id"], "client_id": made["client_id"], "client_secret": made["client_secret"]}
