@@ -54,7 +54,7 @@ def faults_of(path: Path) -> list[str]:
     shown, text = path.relative_to(ROOT), path.read_text()
     in_tests = "tests" in shown.parts
     found = []
-    if ROLE_NAMES.search(path.stem) and path.stem not in ROLE_NAMES_ALLOWED:
+    if ROLE_NAMES.search(name := path.stem.removeprefix("test_")) and name not in ROLE_NAMES_ALLOWED:
         found.append(f"{shown}: named after a role; name it after what it holds")
     if not in_tests and "versions" not in shown.parts and (lines := text.count("\n")) > MAX_LINES:
         found.append(f"{shown}: {lines} lines, more than {MAX_LINES}: split it by subject")
@@ -66,8 +66,8 @@ def faults_of(path: Path) -> list[str]:
             for line, value in strings(ast.parse(text))
             if SQL_CLOCK.search(value) and SQL_WORD.search(value)
         ]
-        if re.search(r"\bfunc\.(now|current_timestamp)\(", text):
-            found.append(f"{shown}: func.now() reads the database's clock; pass the service's `now`")
+        if re.search(r"\bfunc\.(now|current_timestamp)[(]", text):
+            found.append(f"{shown}: SQLAlchemy's now reads the database's clock; pass the service's `now`")
     return found
 
 
