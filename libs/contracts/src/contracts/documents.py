@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from contracts import allowances, ca_connector, grants, messages
+from contracts.envelope import Told
 from contracts.examples import EXAMPLES
 from contracts.topics import TOPICS, TYPES, Topic
 
@@ -54,11 +55,7 @@ def schema(model: type[BaseModel]) -> dict[str, Any]:
 
 def event_table() -> str:
     """One row per event type."""
-    rows = [
-        f"| `{topic.name}` | `{event.type}` | {_kept(topic)} | `{event.key_field}` | {topic.told_by} | {', '.join(topic.heard_by)} | {_first_line(event)} |"
-        for topic in TOPICS
-        for event in topic.types
-    ]
+    rows = [_row(topic, event) for topic in TOPICS for event in topic.types]
     head = ["# Events", "", "Written by `make events` from the classes in `src/contracts`.", ""]
     table = ["| topic | type | kept as | key | told by | heard by | what it says |", "|---|---|---|---|---|---|---|"]
     return "\n".join([*head, *table, *rows, ""])
@@ -98,12 +95,27 @@ def asyncapi() -> dict[str, Any]:
     }
 
 
+def _row(topic: Topic, event: type[Told]) -> str:
+    cells = (
+        f"`{topic.name}`",
+        f"`{event.type}`",
+        _kept(topic),
+        f"`{event.key_field}`",
+        topic.told_by,
+        ", ".join(topic.heard_by),
+        _first_line(event),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
 def _kept(topic: Topic) -> str:
     return "state" if topic.config.get("cleanup.policy") == "compact" else "log"
 
 
 def _first_line(model: type[BaseModel]) -> str:
-    return (model.__doc__ or "").split("\n", maxsplit=1)[0].split(". Keyed by", maxsplit=1)[0].strip().removesuffix(".") + "."
+    return (model.__doc__ or "").split("\n", maxsplit=1)[0].split(". Keyed by", maxsplit=1)[0].split(". Heard by", maxsplit=1)[
+        0
+    ].strip().removesuffix(".") + "."
 
 
 def _json(value: Any) -> str:
