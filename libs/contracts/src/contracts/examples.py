@@ -1,6 +1,7 @@
 """One example of every event, as the golden files hold it. Consumers' tests read them: what was once published stays readable."""
 
 from datetime import UTC, date, datetime
+from hashlib import sha256
 from uuid import UUID
 
 from contracts.access_grants import AccessGrant, Expiry, Usage, UsageDay, Warned
@@ -17,6 +18,7 @@ OPERATOR = UUID("0193a1b0-0000-7000-8000-00000000000e")
 NOTICE = UUID("0193a1b0-0000-7000-8000-00000000000f")
 AUTHORITY = UUID("0193a1b0-0000-7000-8000-0000000000ca")
 ALLOWANCE = UUID("0193a1b0-0000-7000-8000-0000000000a1")
+DIGEST = sha256(b"an example").hexdigest()
 GRANTED = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
 ENDS = datetime(2027, 1, 20, 8, 30, tzinfo=UTC)
 
@@ -62,7 +64,7 @@ EXAMPLES: tuple[Told, ...] = (
         certificate_id=CERTIFICATE,
         name="Invoicing",
         client_id="invoicing-1",
-        secret_sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        secret_sha256=DIGEST,
         status="inactive",
         reason="access-expired",
         activated_for_epoch=1,
