@@ -13,9 +13,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from embedded.platform_api import ApiRefused, until
+from embedded.stack import Client, Stack, demo_client, some_hashes
 from embedded.walk import Browser, newest_otp, sms_count, walk
-
-from .conftest import Client, Stack, demo_client, some_hashes
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 PORT_BASE = 17_400
