@@ -1,0 +1,92 @@
+"""What a person sees while a stack comes up and once it is there: a live table on a terminal, plain lines elsewhere."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from embedded.ports import SERVICES
+from embedded.supervisor import PARTS, Stack
+
+MARKS = {"ok": "[green]ok[/]", "degraded": "[yellow]not ready yet[/]", "down": "[yellow]starting[/]"}
+
+
+class Display:
+    """Prints for one run of the supervisor."""
+
+    def __init__(self) -> None:
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.began = time.monotonic()
+        self.last = ""
+
+    def say(self, text: str) -> None:
+        """One line, or on a terminal the line under the table while there is one."""
+        if text != self.last:
+            self.console.print(text, markup=False)
+        self.last = text
+
+    @contextmanager
+    def following(self, stack: Stack) -> Iterator[None]:
+        """Shows how far each process is until the block ends."""
+        if self.console.is_terminal:
+            with Live(get_renderable=lambda: self.progress(stack), console=self.console, refresh_per_second=5, transient=True):
+                yield
+            return
+        task = asyncio.get_running_loop().create_task(self.tell(stack))
+        try:
+            yield
+        finally:
+            task.cancel()
+
+    def progress(self, stack: Stack) -> Table:
+        """The live table."""
+        table = Table(box=None, title=f"{stack.phase}, {time.monotonic() - self.began:.0f} s", title_justify="left")
+        for name in (*PARTS, *SERVICES):
+            kept = stack.kept.get(name)
+            table.add_row(name, MARKS[kept.health] if kept else "[dim]waiting[/]")
+        return table
+
+    async def tell(self, stack: Stack) -> None:
+        """A line for each process as it becomes healthy."""
+        told: set[str] = set()
+        while True:
+            for name, kept in stack.kept.items():
+                if kept.was_healthy and name not in told:
+                    told.add(name)
+                    self.say(f"{name}: ok ({time.monotonic() - self.began:.1f} s)")
+            await asyncio.sleep(0.1)
+
+    def ready(self, stack: Stack) -> None:
+        """The addresses and the demo account."""
+        at, demo = stack.at, stack.status()["demo"]
+        rows = [
+            ("back office and API", at.service("certificate-registry")),
+            ("signing gateway", at.service("signing-gateway")),
+            ("mailbox (mails, SMS)", at.mailbox),
+            ("sandbox CA", at.sandbox_ca),
+            ("traces", at.traces),
+            ("Kafka", at.kafka),
+            ("PostgreSQL", at.postgres),
+        ]
+        operator, client, user = (demo.get(name) or {} for name in ("operator", "client_service", "ca_user"))
+        if demo:
+            rows += [
+                ("operator", f"{operator.get('email')}  password {operator.get('password')}"),
+                ("operator's API token", str(demo.get("operator_api_token"))),
+                ("certificate", str(demo.get("certificate_id"))),
+                ("client service", f"{client.get('client_id')}  secret {client.get('client_secret')}"),
+                ("user at the CA", f"{user.get('username')}  password {user.get('password')}  PIN {user.get('pin')}"),
+            ]
+        self.console.print(
+            f"\nSinete is ready ({time.monotonic() - self.began:.1f} s). The clock is at {stack.clock_status()['now']}."
+        )
+        width = max(len(label) for label, _ in rows)
+        for label, value in rows:
+            self.console.print(f"  {label:<{width}}  {value}", markup=False)
+        self.console.print(
+            "\nsinete status | logs [SERVICE] | clock --advance 53d | down. Ctrl-C stops everything; state is kept.", markup=False
+        )
