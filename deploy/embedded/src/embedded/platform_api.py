@@ -9,7 +9,7 @@ import aiohttp
 Json = dict[str, Any]
 
 
-class ApiRefused(Exception):  # noqa: N818 - says what happened
+class ApiRefused(Exception):
     """The API refused: status and problem."""
 
     def __init__(self, status: int, problem: Json) -> None:

@@ -31,7 +31,7 @@ def some_hashes(count: int, seed: str = "") -> list[str]:
     return [base64.b64encode(hashlib.sha256(f"{seed}{n}".encode()).digest()).decode() for n in range(count)]
 
 
-class CommandFailed(Exception):  # noqa: N818 - says what happened
+class CommandFailed(Exception):
     """A `sinete` command ended with another status than 0."""
 
 
@@ -135,7 +135,7 @@ class Stack:
         return dict((await self.issuer.get(f"certificates/{certificate_id}"))["ca_access"])
 
 
-class SigningRefused(Exception):  # noqa: N818 - says what happened
+class SigningRefused(Exception):
     """The gateway refused for good, or for longer than was waited: status and body."""
 
 

@@ -16,7 +16,7 @@ MAX_FORMS = 8
 OTP_PATIENCE_S = 10
 
 
-class WalkFailed(Exception):  # noqa: N818 - says what happened
+class WalkFailed(Exception):
     """The walk did not get back to the platform."""
 
 

@@ -31,7 +31,7 @@ class Told(Message):
         return str(getattr(self, self.key_field))
 
 
-class UnreadableEvent(ValueError):  # noqa: N818 - named as the domain says it
+class UnreadableEvent(ValueError):
     """A record that cannot be read: it goes to the dead letters with this reason. Carries no input."""
 
 

@@ -17,7 +17,7 @@ TReply = TypeVar("TReply", bound=BaseModel)
 MAX_REPLY = 64 * 1024 * 1024
 
 
-class CallRefused(Exception):  # noqa: N818 - a refusal in plain words
+class CallRefused(Exception):
     """The other service answered with a refusal (4xx): nothing was done."""
 
     def __init__(self, status: int, kind: str, detail: str, members: dict[str, object] | None = None) -> None:
@@ -25,11 +25,11 @@ class CallRefused(Exception):  # noqa: N818 - a refusal in plain words
         self.status, self.kind, self.detail, self.members = status, kind, detail, members or {}
 
 
-class CallNotSent(Exception):  # noqa: N818 - a fact in plain words
+class CallNotSent(Exception):
     """The other service certainly never got the call."""
 
 
-class CallOutcomeUnknown(Exception):  # noqa: N818 - a fact in plain words
+class CallOutcomeUnknown(Exception):
     """The call was sent and no usable answer came: it may have had its effect."""
 
 

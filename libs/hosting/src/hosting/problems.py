@@ -26,7 +26,7 @@ COMMON_REFUSALS: dict[type[Exception], tuple[int, str]] = {
 }
 
 
-class BodyTooLarge(Exception):  # noqa: N818 - a refusal in plain words
+class BodyTooLarge(Exception):
     """The request's body is larger than this endpoint reads."""
 
 
@@ -52,7 +52,6 @@ def install_problems(app: FastAPI, refusals: Mapping[type[Exception], tuple[int,
         app.add_exception_handler(exception, answer(status, kind))
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(BodyTooLarge, answer(413, "body-too-large"))
     app.add_exception_handler(Exception, _unexpected)
     app.add_middleware(LimitedBody, limit=max_body)
 
@@ -125,7 +124,14 @@ class LimitedBody:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self._limit:
-                raise BodyTooLarge(f"The body is larger than {self._limit} bytes. Send less at a time.")
+                raise BodyTooLarge
             return message
 
-        await self._app(scope, counted, send)
+        async def sent(message: Message) -> None:
+            # The framework answers a body it could not read as bad; what was wrong with it is known here.
+            if seen <= self._limit:
+                await send(message)
+            elif message["type"] == "http.response.start":
+                await refusal(scope, receive, send)
+
+        await self._app(scope, counted, sent)

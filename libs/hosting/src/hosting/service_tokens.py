@@ -21,13 +21,13 @@ LIFETIME = timedelta(seconds=60)
 LEEWAY = timedelta(seconds=5)  # between hosts
 
 
-class CallerUnknown(Exception):  # noqa: N818 - a refusal in plain words
+class CallerUnknown(Exception):
     """No service token that holds: who calls is not known."""
 
     headers = {"WWW-Authenticate": "Bearer"}
 
 
-class CallerNotAllowed(Exception):  # noqa: N818 - a refusal in plain words
+class CallerNotAllowed(Exception):
     """The calling service is known and this endpoint is not for it."""
 
 

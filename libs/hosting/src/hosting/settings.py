@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 TSettings = TypeVar("TSettings", bound="ProcessSettings")
 
 
-class SecretReadable(ValueError):  # noqa: N818 - says what is wrong
+class SecretReadable(ValueError):
     """A secret's file can be read by others."""
 
 
