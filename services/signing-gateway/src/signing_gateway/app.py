@@ -1,0 +1,61 @@
+"""The signing gateway, put together in plain sight."""
+
+import asyncio
+import os
+import socket
+from uuid import uuid4
+
+from hosting import Clock
+from hosting.calls import InternalCalls
+from hosting.service_tokens import TokenIssuer
+from hosting.serving import App
+from messaging import StateTopics, Teller
+from observability import Health
+from signing_gateway.access_tokens import AccessTokens
+from signing_gateway.asking import Asker
+from signing_gateway.projections import Known
+from signing_gateway.routes import Access, api
+from signing_gateway.settings import Settings
+from signing_gateway.signing import CURRENT_WITHIN, Signer
+
+SERVICE = "signing-gateway"
+MONITOR_S = 3.0  # an allowance is answered at once or not at all; the same ids are simply asked again
+CONNECTOR_S = 30.0  # a certificate authority may be slow
+
+
+def build(settings: Settings, clock: Clock) -> App:
+    """One gateway process. Each is a holder of its own: allowances are never shared over processes or restarts."""
+    issuer = TokenIssuer(SERVICE, settings.service_key.get_secret_value(), clock)
+    monitor = InternalCalls(settings.grant_monitor_url, audience="grant-monitor", issuer=issuer, timeout_s=MONITOR_S)
+    connector = InternalCalls(settings.ca_connector_url, audience="ca-connector", issuer=issuer, timeout_s=CONNECTOR_S)
+    known = Known()
+    topics = StateTopics(
+        settings.kafka_bootstrap,
+        service=SERVICE,
+        apply=known.apply(),
+        forget=known.forget(),
+        prefix=settings.topic_prefix,
+    )
+    teller = Teller(settings.kafka_bootstrap, service=SERVICE, prefix=settings.topic_prefix)
+    holder = f"{socket.gethostname()[:50]}.{os.getpid()}.{uuid4().hex[:12]}"
+    asker = Asker(monitor, known.spendable_epoch, holder)
+    signer = Signer(known=known, topics=topics, asker=asker, connector=connector, teller=teller, clock=clock)
+    access = Access(known, topics, AccessTokens(settings.token_key.get_secret_value(), settings.public_url, clock), clock)
+
+    async def current() -> None:
+        if not topics.caught_up or topics.confirmed_age() > CURRENT_WITHIN:
+            raise RuntimeError("the state topics are not confirmed current")
+
+    async def close_calls() -> None:
+        await asyncio.gather(monitor.close(), connector.close())
+
+    health = Health()
+    health.check("state topics", current)
+    return App(
+        name=SERVICE,
+        routes=api(access, signer, public_url=settings.public_url, max_hashes=settings.max_hashes),
+        health=health,
+        background=[topics.run, asker.run],
+        on_start=[teller.start],
+        on_stop=[close_calls, teller.stop, asker.close],
+    )

@@ -1,0 +1,189 @@
+"""Why the gateway does not do what it is asked, in plain words that say what to do. `routes.answers` maps each to its answer."""
+
+from datetime import datetime
+from typing import Literal
+
+
+class Refused(Exception):
+    """The root of all refusals here. `str()` is the sentence a client is shown."""
+
+
+class PassesByItself(Refused):
+    """Nothing is wrong with the request: the same one may be sent again after `retry_after` seconds."""
+
+    def __init__(self, text: str, *, retry_after: int = 2) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+
+# What was sent
+
+
+class InvalidRequest(Refused):
+    """The request cannot be read or breaks a rule of the API."""
+
+
+class CredentialUnknown(InvalidRequest):
+    """No such credential, or another client service's: one answer for both, so that ids cannot be probed."""
+
+    def __init__(self) -> None:
+        super().__init__("Invalid parameter credentialID")
+
+
+class BodyTooLarge(Refused):
+    """The body is larger than the gateway reads."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body is larger than {limit} bytes. Send fewer hashes in one request.")
+
+
+# Who sent it
+
+
+class TokenInvalid(Refused):
+    """No access token, or one that does not hold."""
+
+
+class ClientUnknown(Refused):
+    """The client id or its secret is wrong; which of them is not said."""
+
+    def __init__(self) -> None:
+        super().__init__("Client authentication failed. Check client_id and client_secret.")
+
+
+class GrantTypeUnsupported(Refused):
+    """Another grant type than client_credentials."""
+
+
+class ScopeInvalid(Refused):
+    """Another scope than service."""
+
+
+# Whether it may sign
+
+
+class GrantExpired(Refused):
+    """The access grant is over. `at` is when it ended, where that is known."""
+
+    def __init__(self, reason: str | None = None, at: datetime | None = None) -> None:
+        why = {"usage": ", its usage limit was reached", "revoked": ", it was withdrawn"}.get(reason or "", "")
+        when = f" on {at:%Y-%m-%dT%H:%M:%SZ}" if at else ""
+        super().__init__(
+            f"Access to this certificate ended{when}{why}. An operator of the account has to renew it at the certificate"
+            " authority and activate this client service again."
+        )
+        self.reason, self.at = reason, at
+
+
+class LimitExceeded(Refused):
+    """No signature is left in this grant."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The usage limit of the access grant is reached. An operator of the account has to renew the access to this"
+            " certificate."
+        )
+
+
+class WouldExceedLimit(Refused):
+    """Some signatures are left, fewer than this request needs. It was not served in part."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__(
+            f"This request would exceed the usage limit of the access grant: {left} left. Send at most {left} hashes, or have"
+            " an operator renew the access."
+        )
+        self.left = left
+
+
+class ServiceInactive(Refused):
+    """The client service may not sign until an operator activates it."""
+
+    def __init__(self, reason: Literal["created", "operator", "access-expired"] | None) -> None:
+        why = {
+            "created": "it has not been activated yet",
+            "operator": "an operator made it inactive",
+            "access-expired": "the access to its certificate expired since it was last activated",
+        }.get(reason or "", "it was made inactive")
+        super().__init__(f"This client service is inactive: {why}. An operator of the account has to activate it.")
+        self.reason = reason
+
+
+class CertificateInactive(Refused):
+    """An operator made the certificate inactive, or deleted it."""
+
+    def __init__(self) -> None:
+        super().__init__("The certificate of this client service is inactive. An operator of the account has to activate it.")
+
+
+class AccountNotActive(Refused):
+    """The account is suspended, blocked, deleted or not yet approved."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"The account of this client service is {status}. Its owner has to contact the platform.")
+        self.status = status
+
+
+# What the certificate authority said
+
+
+class AuthorityRefused(Refused):
+    """The certificate authority certainly made no signature, and would not for this request."""
+
+
+class AccessRefused(AuthorityRefused):
+    """The certificate authority refuses access to the certificate."""
+
+
+# What passes by itself
+
+
+class Draining(PassesByItself):
+    """All signatures that are left are set aside for requests under way; some may come back."""
+
+    def __init__(self) -> None:
+        super().__init__("All signatures left in the grant are set aside for requests under way. Try again.", retry_after=1)
+
+
+class MonitorAway(PassesByItself):
+    """No allowance is in hand and none can be had."""
+
+    def __init__(self) -> None:
+        super().__init__("The signature could not be set aside in the access grant just now. Nothing was signed. Try again.")
+
+
+class GrantNotKnown(PassesByItself):
+    """The news of this certificate's grant has not arrived."""
+
+    def __init__(self) -> None:
+        super().__init__("The access grant of this certificate is not known here yet. Nothing was signed. Try again.")
+
+
+class EpochMoved(GrantNotKnown):
+    """The grant is at another epoch than the request was judged by: judge again."""
+
+
+class NotCurrent(PassesByItself):
+    """The gateway cannot be sure that what it knows is current, so it signs nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("The gateway is catching up with the latest changes. Nothing was signed. Try again.")
+
+
+class AuthorityAway(PassesByItself):
+    """The certificate authority was certainly not asked."""
+
+    def __init__(
+        self, text: str = "The certificate authority cannot be reached just now. Nothing was signed. Try again."
+    ) -> None:
+        super().__init__(text, retry_after=5)
+
+
+class OutcomeUnknown(PassesByItself):
+    """Signatures may have been made; none is released, and the attempt stays charged."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} No signature is released, and this attempt stays charged to the usage limit. A new attempt is charged anew.",
+            retry_after=5,
+        )

@@ -1,0 +1,24 @@
+"""The public HTTP surface: OAuth2 tokens (RFC 6749) and the CSC API v2, one module per noun."""
+
+from fastapi import FastAPI
+
+from signing_gateway.routes.access import Access, token_routes
+from signing_gateway.routes.answers import install_answers
+from signing_gateway.routes.credentials import credential_routes
+from signing_gateway.routes.info import info_routes
+from signing_gateway.routes.signatures import signature_routes
+from signing_gateway.signing import Signer
+
+
+def api(access: Access, signer: Signer, *, public_url: str, max_hashes: int) -> FastAPI:
+    """The application clients reach. Its OpenAPI document is made by `api(...).openapi()` and is not served (ASVS 13.4.5)."""
+    app = FastAPI(title="Sinete signing gateway", version="2.0.0.2", docs_url=None, redoc_url=None, openapi_url=None)
+    install_answers(app)
+    app.include_router(token_routes(access))
+    app.include_router(info_routes(public_url))
+    app.include_router(credential_routes(access, max_hashes=max_hashes))
+    app.include_router(signature_routes(access, signer, max_hashes=max_hashes))
+    return app
+
+
+__all__ = ["Access", "api"]

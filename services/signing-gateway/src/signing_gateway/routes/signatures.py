@@ -1,0 +1,40 @@
+"""`POST /csc/v2/signatures/signHash` (CSC v2 §11.10): one or many hashes, all signed or none."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from signing_gateway.algorithms import chosen
+from signing_gateway.refusals import InvalidRequest
+from signing_gateway.routes.access import Access
+from signing_gateway.routes.answers import answer
+from signing_gateway.routes.bodies import SignHash, digests_of, documented, read
+from signing_gateway.signing import Order, Signer
+
+
+def signature_routes(access: Access, signer: Signer, *, max_hashes: int) -> APIRouter:
+    """The one endpoint."""
+    routes = APIRouter(prefix="/csc/v2/signatures", tags=["csc"])
+
+    @routes.post("/signHash", response_model=None, openapi_extra=documented(SignHash))
+    async def sign_hash(request: Request) -> Response:
+        """Signs hashes with the client service's certificate, under its access grant. `signatures` come in the order sent."""
+        service = access.service(request)
+        asked = await read(request, SignHash)
+        if asked.operation_mode == "A":
+            raise InvalidRequest("Invalid parameter operationMode: only S is supported")
+        if asked.hashes is not None and asked.hash is not None and asked.hashes != asked.hash:
+            raise InvalidRequest("The parameters hash and hashes contradict each other")
+        if asked.sign_algo_params:
+            raise InvalidRequest("Invalid parameter signAlgoParams: no algorithm offered here takes any")
+        certificate = access.credential(service, asked.credential_id)
+        algorithm = chosen(
+            asked.sign_algo,
+            asked.hash_algorithm_oid or asked.hash_algo,
+            key_algorithm=certificate.key_algorithm,
+            key_bits=certificate.key_bits,
+        )
+        hashes = asked.hashes if asked.hashes is not None else asked.hash
+        digests = digests_of(hashes, algorithm.digest_bytes, at_most=max_hashes)
+        return answer({"signatures": await signer.sign(service.id, Order(algorithm, list(hashes or []), digests))})
+
+    return routes

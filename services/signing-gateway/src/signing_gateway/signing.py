@@ -1,0 +1,246 @@
+"""One signing request from permit to released signatures. Nothing is released that is not charged, verified, told and in time."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NoReturn, Protocol
+from uuid import UUID, uuid4
+
+from prometheus_client import Counter
+
+from contracts import SignatureApplied
+from contracts.ca_connector import SignCall, SignItem, SignReply, SignResult
+from hosting import Clock, boottime
+from hosting.calls import CallNotSent, CallOutcomeUnknown, CallRefused, InternalCalls
+from messaging import NotTold, Teller
+from observability import get_logger, tracer
+from signing_gateway.algorithms import SigningAlgorithm
+from signing_gateway.allowances import Need, Units
+from signing_gateway.asking import Asker
+from signing_gateway.permission import Permit, permitted
+from signing_gateway.projections import Known
+from signing_gateway.refusals import (
+    AccessRefused,
+    AuthorityAway,
+    AuthorityRefused,
+    EpochMoved,
+    GrantExpired,
+    NotCurrent,
+    OutcomeUnknown,
+    TokenInvalid,
+)
+from signing_gateway.verification import all_verify, public_key
+
+log = get_logger(__name__)
+spans = tracer(__name__)
+
+PATH = "/internal/v1/signatures"
+CURRENT_WITHIN = 10.0  # seconds since the state topics were last confirmed current
+NEWS_PATIENCE = 5.0  # for the news of another epoch
+NEWS_LOOK = 0.05
+IN_A_THREAD = 16  # signatures from which verifying is worth a thread of its own
+
+SIGNATURES = Counter("signatures_total", "Signatures by outcome: ok, unknown, late or failed", ["outcome"])
+
+
+class Topics(Protocol):
+    """What signing asks of `messaging.StateTopics`."""
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether everything told before the start has been read."""
+        ...
+
+    def confirmed_age(self) -> float:
+        """Seconds since the topics were last confirmed current."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be signed. `hashes` are base64 as they came, `digests` the same as bytes."""
+
+    algorithm: SigningAlgorithm
+    hashes: list[str]
+    digests: Sequence[bytes]
+
+
+class Signer:
+    """Signs for client services, under their certificates' grants."""
+
+    def __init__(
+        self, *, known: Known, topics: Topics, asker: Asker, connector: InternalCalls, teller: Teller, clock: Clock
+    ) -> None:
+        self._known, self._topics, self._asker = known, topics, asker
+        self._connector, self._teller, self._clock = connector, teller, clock
+
+    def permit(self, client_service_id: UUID) -> Permit:
+        """The permit at this instant, or a refusal. What is certain is refused before what passes by itself."""
+        service = self._known.services.get(client_service_id)
+        if service is None or service.status == "deleted":
+            if not self._topics.caught_up:
+                raise NotCurrent
+            raise TokenInvalid("The client service of this access token does not exist.")
+        permit = permitted(
+            service,
+            self._known.certificates.get(service.certificate_id),
+            self._known.accounts.get(service.account_id),
+            self._known.grants.get(service.certificate_id),
+            self._clock(),
+        )
+        if not self._topics.caught_up or self._topics.confirmed_age() > CURRENT_WITHIN:
+            raise NotCurrent
+        return permit
+
+    async def sign(self, client_service_id: UUID, order: Order) -> list[str]:
+        """Base64 signatures in the order of the hashes. Raises a refusal of `refusals`."""
+        permit, units = await self._permitted_units(client_service_id, len(order.hashes))
+        with spans.start_as_current_span("sign"), _Charged(units, self._asker):
+            result = await self._asked_of_authority(permit, units, order)
+            if not await self._verified(permit, order, result.signatures):
+                log.error("signatures came back that do not verify", certificate_id=str(permit.certificate.certificate_id))
+                await self._unknown(permit, units, "What the certificate authority answered does not verify.")
+            if not self._in_time(permit, units):
+                await self._unknown(permit, units, "The answer of the certificate authority came too late.", outcome="late")
+            await self._told(permit, units)
+        if self._clock() >= permit.grant.expires_at:
+            SIGNATURES.labels("late").inc(units.count)
+            raise OutcomeUnknown("The access grant ended before the signature could be released.")
+        SIGNATURES.labels("ok").inc(units.count)
+        return result.signatures
+
+    async def _permitted_units(self, client_service_id: UUID, count: int) -> tuple[Permit, Units]:
+        """A permit and units of its very epoch. Judged again after any wait, since the world goes on meanwhile."""
+        patience = boottime() + NEWS_PATIENCE
+        while True:
+            try:
+                permit = self.permit(client_service_id)
+                certificate_id = permit.certificate.certificate_id
+                units = await self._asker.take(Need(certificate_id, client_service_id, permit.grant.epoch, count))
+            except EpochMoved:
+                if boottime() >= patience:
+                    raise
+                await asyncio.sleep(NEWS_LOOK)
+                continue
+            try:
+                permit_now = self.permit(client_service_id)
+            except BaseException:
+                self._asker.give_back(units)
+                raise
+            same = permit_now.certificate.certificate_id == certificate_id
+            if same and permit_now.grant.epoch == permit.grant.epoch:
+                return permit_now, units
+            self._asker.give_back(units)
+
+    async def _asked_of_authority(self, permit: Permit, units: Units, order: Order) -> SignResult:
+        """The connector's result, outcome `signed`; every other outcome is a refusal, with the units given back or charged."""
+        item = SignItem(
+            item_id=uuid4(),
+            certificate_id=permit.certificate.certificate_id,
+            epoch=permit.grant.epoch,
+            hashes=order.hashes,
+            hash_algorithm_oid=order.algorithm.hash_oid,
+            sign_algorithm_oid=order.algorithm.oid,
+        )
+        try:
+            reply = await self._connector.post(PATH, SignCall(items=[item]), SignReply)
+        except (CallNotSent, CallRefused) as fault:
+            log.warning("the CA connector did not take a call", reason=str(fault))
+            self._failed(units, AuthorityAway)
+        except CallOutcomeUnknown as fault:
+            log.warning("the CA connector gave no answer", reason=str(fault))
+            await self._unknown(permit, units, "The certificate authority gave no answer in time.")
+        if len(reply.results) != 1 or reply.results[0].item_id != item.item_id or reply.results[0].outcome == "unknown":
+            await self._unknown(permit, units, "It is not known whether the certificate authority signed.")
+        if reply.results[0].outcome == "refused":
+            reason, detail = reply.results[0].reason, reply.results[0].detail
+            self._failed(units, lambda: _refusal(reason, detail))
+        return reply.results[0]
+
+    async def _verified(self, permit: Permit, order: Order, signatures: list[str]) -> bool:
+        """Whether every signature is the certificate's own, over the hash in its place."""
+        try:
+            key = public_key(permit.certificate.chain[0])
+        except (ValueError, IndexError):
+            log.exception("a certificate's chain cannot be read", certificate_id=str(permit.certificate.certificate_id))
+            return False
+        if len(signatures) < IN_A_THREAD:
+            return all_verify(key, order.algorithm.hash_oid, order.digests, signatures)
+        return await asyncio.to_thread(all_verify, key, order.algorithm.hash_oid, order.digests, signatures)
+
+    def _in_time(self, permit: Permit, units: Units) -> bool:
+        return boottime() < units.allowance.deadline and self._clock() < permit.grant.expires_at
+
+    async def _told(self, permit: Permit, units: Units) -> None:
+        """Counts the units and tells them; returns only when every in-sync replica has the event."""
+        try:
+            await self._tell(permit, units, "applied")
+        except NotTold as fault:
+            SIGNATURES.labels("unknown").inc(units.count)
+            log.exception("signatures are withheld: they could not be told", allowance_id=str(units.allowance.id))
+            raise OutcomeUnknown("The signature could not be recorded.") from fault
+
+    async def _unknown(
+        self, permit: Permit, units: Units, what: str, *, outcome: Literal["unknown", "late"] = "unknown"
+    ) -> NoReturn:
+        """Charges the units and says so; a lost telling is healed by the next one of this allowance, or by its settlement."""
+        SIGNATURES.labels(outcome).inc(units.count)
+        try:
+            await self._tell(permit, units, "unknown")
+        except NotTold as fault:
+            log.warning("an unknown outcome could not be told", allowance_id=str(units.allowance.id), reason=str(fault))
+        raise OutcomeUnknown(what)
+
+    async def _tell(self, permit: Permit, units: Units, outcome: Literal["applied", "unknown"]) -> None:
+        first, total = self._asker.apply(units)
+        told = SignatureApplied(
+            certificate_id=units.allowance.certificate_id,
+            epoch=units.allowance.epoch,
+            client_service_id=permit.service.id,
+            allowance_id=units.allowance.id,
+            first=first,
+            count=units.count,
+            total=total,
+            outcome=outcome,
+        )
+        await self._teller.tell(told, at=self._clock())
+
+    def _failed(self, units: Units, why: Callable[[], Exception]) -> NoReturn:
+        """Certainly nothing was signed: the units go back."""
+        SIGNATURES.labels("failed").inc(units.count)
+        self._asker.give_back(units)
+        raise why() from None
+
+
+class _Charged:
+    """Whatever interrupts the block, cancellation too: units that have not come to an end are charged, never refunded."""
+
+    def __init__(self, units: Units, asker: Asker) -> None:
+        self._units, self._asker = units, asker
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, *_fault: object) -> None:
+        if not self._units.ended:
+            SIGNATURES.labels("unknown").inc(self._units.count)
+            self._asker.apply(self._units)
+
+
+def _refusal(reason: str | None, detail: str | None) -> Exception:
+    """What a definite refusal of the connector means to a client. Reasons: `contracts.ca_connector.SignResult`."""
+    match reason:
+        case "epoch-over":
+            return GrantExpired()
+        case "access-withdrawn":
+            return GrantExpired("revoked")
+        case "credential-disabled":
+            return AccessRefused(
+                "The certificate is disabled at the certificate authority. Its owner has to contact the authority."
+            )
+        case "ca-unavailable":
+            return AuthorityAway()
+        case "certificate-unknown":
+            return AccessRefused("There is no access to this certificate. An operator of the account has to renew it.")
+        case _:
+            return AuthorityRefused(f"The certificate authority refused the request. {detail or ''}".strip())
