@@ -1,0 +1,116 @@
+"""What every HTTP port has: traces, metrics per route, and the admin port's `/livez`, `/readyz` and `/metrics`."""
+
+from time import perf_counter
+from typing import Any
+
+from opentelemetry import propagate
+from opentelemetry.propagators.textmap import Getter
+from opentelemetry.trace import SpanKind, Status, StatusCode
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from observability.health import Health
+from observability.traces import tracer
+
+REQUESTS = Counter("http_requests_total", "HTTP requests answered", ["method", "route", "status"])
+DURATION = Histogram(
+    "http_request_duration_seconds",
+    "Seconds from a request's first byte to its answer's last",
+    ["route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+IN_FLIGHT = Gauge("http_requests_in_flight", "HTTP requests under way")
+
+UNTRACED = frozenset({"/livez", "/readyz", "/metrics"})
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class traced:  # noqa: N801 - put on an application as a verb: traced(app, service)
+    """Traces and counts every request of `app`, by route template: never a path with ids, never a query string."""
+
+    def __init__(self, app: ASGIApp, service: str) -> None:
+        self._app, self._service = app, service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http" or scope["path"] in UNTRACED:
+            await self._app(scope, receive, send)
+            return
+        told = propagate.extract(scope["headers"], getter=_HEADERS)
+        method = scope["method"] if scope["method"] in METHODS else "OTHER"
+        with tracer(__name__).start_as_current_span(
+            method, told, SpanKind.SERVER, record_exception=False, set_status_on_exception=False
+        ) as span:
+            status = 500
+            try:
+                status = await self._measured(scope, receive, send, method)
+            finally:
+                if span.is_recording():
+                    route = _route(scope)
+                    span.update_name(f"{method} {route}")
+                    span.set_attributes({"http.request.method": method, "http.route": route, "http.response.status_code": status})
+                    if status >= 500:
+                        span.set_status(Status(StatusCode.ERROR))
+
+    async def _measured(self, scope: Scope, receive: Receive, send: Send, method: str) -> int:
+        status = 500
+
+        async def sent(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        begun = perf_counter()
+        IN_FLIGHT.inc()
+        try:
+            await self._app(scope, receive, sent)
+        finally:
+            IN_FLIGHT.dec()
+            route = _route(scope)
+            REQUESTS.labels(method, route, str(status)).inc()
+            DURATION.labels(route).observe(perf_counter() - begun)
+        return status
+
+
+class _Headers(Getter[Any]):
+    """ASGI's list of header pairs."""
+
+    def get(self, carrier: Any, key: str) -> list[str] | None:
+        wanted = key.lower().encode("latin-1")
+        return [value.decode("latin-1") for name, value in carrier if name == wanted] or None
+
+    def keys(self, carrier: Any) -> list[str]:
+        return [name.decode("latin-1") for name, _ in carrier]
+
+
+_HEADERS = _Headers()
+
+
+def _route(scope: Scope) -> str:
+    """The template of the route that answered, as `/certificates/{certificate_id}`; one word for whatever has none."""
+    path = getattr(scope.get("route"), "path", None)
+    if path is None:
+        return "unmatched"
+    return str(scope.get("root_path", "")) + str(path)
+
+
+def admin_app(health: Health) -> Starlette:
+    """The admin port: `/livez`, `/readyz` (200 or 503, JSON with each check) and `/metrics`."""
+
+    async def livez(_request: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    async def readyz(_request: Request) -> Response:
+        readiness = await health.readiness()
+        body = {"status": readiness.status, "checks": readiness.checks}
+        return JSONResponse(body, 200 if readiness.ready else 503, {"Cache-Control": "no-store"})
+
+    async def metrics(_request: Request) -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)])
