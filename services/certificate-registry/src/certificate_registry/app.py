@@ -1,0 +1,57 @@
+"""The certificate registry, put together by hand."""
+
+from hashlib import sha256
+
+from sqlalchemy import text
+
+from certificate_registry.connector import Connector
+from certificate_registry.consumers import consumers
+from certificate_registry.passwords import Passwords
+from certificate_registry.reconcile import Reconcile
+from certificate_registry.routes import Parts, http
+from certificate_registry.settings import Settings
+from hosting import Clock
+from hosting.calls import InternalCalls
+from hosting.database import open_engine, sessions_of
+from hosting.service_tokens import TokenIssuer
+from hosting.serving import App
+from messaging import Hearing, Relay
+from observability import Health
+
+SERVICE = "certificate-registry"
+CALL_S = 60  # a callback waits for the CA's own answers
+
+
+def build(settings: Settings, clock: Clock) -> App:
+    """Everything the process is made of."""
+    engine = open_engine(settings.database_url.get_secret_value())
+    sessions = sessions_of(engine)
+    key = settings.service_key.get_secret_value()
+    issuer = TokenIssuer(SERVICE, key, clock)
+    calls = InternalCalls(settings.ca_connector_url, audience="ca-connector", issuer=issuer, timeout_s=CALL_S)
+    connector = Connector(calls)
+    ticket_key = sha256(b"ca-authorisation-tickets:" + key.encode()).digest()
+    hearing = Hearing(settings.kafka_bootstrap, service=SERVICE, prefix=settings.topic_prefix)
+    consumers(hearing, sessions, clock)
+    relay = Relay(engine, settings.kafka_bootstrap, service=SERVICE, clock=clock, prefix=settings.topic_prefix)
+    reconcile = Reconcile(sessions, connector, clock, ticket_key)
+
+    async def database_answers() -> None:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def bus_is_heard() -> None:
+        if not hearing.healthy():
+            raise RuntimeError("the bus is not heard")
+
+    health = Health()
+    health.check("database", database_answers)
+    health.check("bus", bus_is_heard)
+    parts = Parts(sessions, clock, connector, Passwords(), settings.public_url, ticket_key)
+    return App(
+        name=SERVICE,
+        routes=http(parts),
+        health=health,
+        background=[hearing.run, relay.run, reconcile.run],
+        on_stop=[engine.dispose, calls.close, hearing.stop],
+    )

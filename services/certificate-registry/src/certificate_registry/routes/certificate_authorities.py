@@ -1,0 +1,112 @@
+"""`/certificate-authorities`: CA profiles and their policies, kept by the connector, for administrators."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from pydantic import ConfigDict
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from certificate_registry.roles import Caller
+from certificate_registry.routes.fields import Input, Page, Paging
+from certificate_registry.routes.parts import AppParts, Operator, Parts, at
+from certificate_registry.storage.audit_trail import record
+from contracts.ca_connector import AccessPolicy, CertificateAuthority, CertificateAuthorityChange, NewCertificateAuthority
+
+router = APIRouter(prefix="/certificate-authorities", tags=["certificate authorities"])
+
+
+class StrictPolicy(AccessPolicy):
+    """A policy as written: what it does not name is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class NewAuthority(NewCertificateAuthority):
+    """A profile as written: what it does not name is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    policy: StrictPolicy = StrictPolicy()
+
+
+class AuthorityChange(CertificateAuthorityChange):
+    """A change as written: what it does not name is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    policy: StrictPolicy | None = None
+
+
+class ChoiceShown(Input):
+    """What an issuer must know of a CA to register there."""
+
+    id: UUID
+    name: str
+    client_account_url: str | None
+    support_contact: str | None
+
+
+@router.get("")
+async def list_authorities(parts: AppParts, caller: Operator, query: Annotated[Paging, Query()]) -> Page[CertificateAuthority]:
+    """All profiles, by name, never with their client secrets."""
+    caller.sees("certificate-authority")
+    found = await parts.connector.authorities()
+    first = (query.page - 1) * query.page_size
+    items = found[first : first + query.page_size]
+    return Page(items=items, page=query.page, page_size=query.page_size, total=len(found))
+
+
+@router.get("/choices")
+async def list_choices(parts: AppParts, caller: Operator) -> list[ChoiceShown]:
+    """The CAs at which a certificate can be registered now: all that an issuer sees of them."""
+    caller.sees("certificate")
+    found = await parts.connector.authorities()
+    return [
+        ChoiceShown.model_validate(profile.model_dump(include=set(ChoiceShown.model_fields)))
+        for profile in found
+        if profile.status == "active"
+    ]
+
+
+@router.post("", status_code=201)
+async def create_authority(parts: AppParts, caller: Operator, new: NewAuthority, response: Response) -> CertificateAuthority:
+    """Writes a new profile."""
+    caller.writes("certificate-authority")
+    made = await parts.connector.add_authority(new)
+    await _record(parts, caller, "created", made.id, [])
+    response.headers.update(at(made.id, "certificate-authorities"))
+    return made
+
+
+@router.get("/{authority_id}")
+async def read_authority(parts: AppParts, caller: Operator, authority_id: UUID) -> CertificateAuthority:
+    """One profile."""
+    caller.sees("certificate-authority")
+    return await parts.connector.authority(authority_id)
+
+
+@router.patch("/{authority_id}")
+async def change_authority(
+    parts: AppParts, caller: Operator, authority_id: UUID, change: AuthorityChange
+) -> CertificateAuthority:
+    """Changes a profile. Grants already given keep the policy that was stamped into them."""
+    caller.writes("certificate-authority")
+    changed = await parts.connector.change_authority(authority_id, change)
+    await _record(parts, caller, "edited", authority_id, sorted(change.model_fields_set))
+    return changed
+
+
+async def _record(parts: Parts, caller: Caller, action: str, authority_id: UUID, fields: list[str]) -> None:
+    session: AsyncSession
+    async with parts.sessions.begin() as session:
+        record(
+            session,
+            action,
+            actor=caller.operator_id,
+            kind="certificate-authority",
+            id=authority_id,
+            account_id=None,
+            now=parts.clock(),
+            fields=fields,
+        )
