@@ -22,6 +22,7 @@ class Display:
         self.console = Console(highlight=False, soft_wrap=True)
         self.began = time.monotonic()
         self.last = ""
+        self.told: set[str] = set()
 
     def say(self, text: str) -> None:
         """One line, or on a terminal the line under the table while there is one."""
@@ -41,6 +42,7 @@ class Display:
             yield
         finally:
             task.cancel()
+            self.tell_once(stack)
 
     def progress(self, stack: Stack) -> Table:
         """The live table."""
@@ -52,13 +54,16 @@ class Display:
 
     async def tell(self, stack: Stack) -> None:
         """A line for each process as it becomes healthy."""
-        told: set[str] = set()
         while True:
-            for name, kept in stack.kept.items():
-                if kept.was_healthy and name not in told:
-                    told.add(name)
-                    self.say(f"{name}: ok ({time.monotonic() - self.began:.1f} s)")
+            self.tell_once(stack)
             await asyncio.sleep(0.1)
+
+    def tell_once(self, stack: Stack) -> None:
+        """The lines that are due."""
+        for name, kept in stack.kept.items():
+            if kept.was_healthy and name not in self.told:
+                self.told.add(name)
+                self.say(f"{name}: ok ({time.monotonic() - self.began:.1f} s)")
 
     def ready(self, stack: Stack) -> None:
         """The addresses and the demo account."""

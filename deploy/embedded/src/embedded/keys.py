@@ -52,11 +52,6 @@ SHARED: dict[str, tuple[Maker, tuple[str, ...]]] = {
 """Secrets that several processes know."""
 
 
-def service_keys(state: State) -> Path:
-    """The JWKS file with the public keys of all services (RFC 8037; kid = service name)."""
-    return state.folder / "secrets" / "service-keys.json"
-
-
 def mailbox_certificate(state: State) -> tuple[Path, Path]:
     """The mailbox's TLS certificate and key, PEM."""
     return state.folder / "secrets" / "mailbox-certificate.pem", state.secrets("mailbox") / "tls_key.pem"
@@ -72,8 +67,8 @@ def make_secrets(state: State) -> None:
         value = known or make()
         for process in processes:
             keep(folder(state, process) / name, lambda value=value: value)  # type: ignore[misc]  # mypy cannot infer a lambda's default
-    if not service_keys(state).exists():
-        write_private(service_keys(state), public_keys(state))
+    if not state.service_keys.exists():
+        write_private(state.service_keys, public_keys(state))
     if not all(path.exists() for path in mailbox_certificate(state)):
         certify_mailbox(*mailbox_certificate(state))
 

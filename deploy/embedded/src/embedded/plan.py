@@ -100,7 +100,7 @@ def common(at: Addresses, service: str) -> dict[str, str]:
     """What all five services are told."""
     return {
         "KAFKA_BOOTSTRAP": at.kafka,
-        "SERVICE_KEYS": str(keys.service_keys(at.state)),
+        "SERVICE_KEYS": str(at.state.service_keys),
         "LISTEN_HOST": "127.0.0.1",
         "LISTEN_PORT": str(at.ports.of(service)),
         "ADMIN_PORT": str(at.ports.admin(service)),

@@ -1,7 +1,7 @@
 """What the command refuses, each with the one message a person needs. `__main__` prints it and exits with 1."""
 
 
-class Refusal(Exception):  # noqa: N818  (the domain calls it a refusal)
+class Refusal(Exception):
     """Something a person can act on; its text is one clear message that says what to do."""
 
 
@@ -29,11 +29,13 @@ class CannotFetch(Refusal):
 class PortTaken(Refusal):
     """Somebody else listens where we should."""
 
-    def __init__(self, taken: dict[str, int], base: int) -> None:
-        listed = ", ".join(f"{port} ({name})" for name, port in taken.items())
+    def __init__(self, taken: dict[str, int], base: int, *, begun: bool) -> None:
+        shown = ", ".join(f"{port} ({name})" for name, port in list(taken.items())[:3])
+        more = f" and {len(taken) - 3} more" if len(taken) > 3 else ""
+        other = f"--state OTHER --port-base {base + 100}" if begun else f"--port-base {base + 100}"
         super().__init__(
-            f"Port taken: {listed}. Another program, or another stack, listens there. "
-            f"End it, or choose other ports for a new state folder: sinete up --state OTHER --port-base {base + 100}"
+            f"Port taken: {shown}{more}. Another program, or another stack, listens there. "
+            f"End it, or choose other ports: sinete up {other}"
         )
 
 

@@ -35,7 +35,7 @@ def supervise(state: State, port_base: int | None) -> int:
         state.clock_acks.mkdir(mode=0o700)
         ports = Ports(base)
         if occupied := taken(ports.named(without=elsewhere(os.environ))):
-            raise PortTaken(occupied, base)
+            raise PortTaken(occupied, base, begun=state.has_begun())
         return asyncio.run(run(state, ports, display))
 
 
@@ -121,7 +121,7 @@ def wait_until_ready(state: State, supervisor: "subprocess.Popen[bytes]", began:
         sys.stderr.write(text.decode(errors="replace"))
         sys.stderr.flush()
         if ended:
-            raise CannotStart("The stack", f"see above, and {log}")
+            raise Refusal(f"Not started. All it said is in {log}")
         with contextlib.suppress(Refusal):
             if ask(state, "/status")["supervisor"] == {
                 "pid": supervisor.pid,

@@ -63,6 +63,11 @@ class State:
         """The secret files of one process."""
         return self.folder / "secrets" / process
 
+    @property
+    def service_keys(self) -> Path:
+        """The JWKS file with the public keys of all services (RFC 8037; kid = service name)."""
+        return self.folder / "secrets" / "service-keys.json"
+
     def log(self, process: str) -> Path:
         """What one process says."""
         return self.folder / "logs" / f"{process}.log"
@@ -74,6 +79,10 @@ class State:
     def exists(self) -> bool:
         """Whether a stack has ever begun here."""
         return self.stack_file.exists()
+
+    def has_begun(self) -> bool:
+        """Whether anything ever ran here; addresses are in databases from then on, so ports stay."""
+        return self.service_keys.exists()
 
     def stack(self) -> dict[str, Any]:
         """`{"id", "port_base"}`.
@@ -99,6 +108,8 @@ class State:
         try:
             if not self.exists():
                 self.make(DEFAULT_BASE if port_base is None else port_base)
+            if port_base is not None and not self.has_begun():
+                write_json(self.stack_file, self.stack() | {"port_base": port_base})
             remembered: int = self.stack()["port_base"]
             if port_base is not None and port_base != remembered:
                 raise StateUnusable(

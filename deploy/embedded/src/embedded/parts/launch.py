@@ -22,14 +22,15 @@ class Launch:
     argv: tuple[str, ...]
     env: Mapping[str, str | None] = field(default_factory=dict)
     stop_signal: signal.Signals = signal.SIGTERM
-    unprivileged: bool = False
+    end_signal: signal.Signals = signal.SIGKILL
+    """What it gets when we end without having stopped it."""
+    way: str = ""
+    """How to stop being root first, a key of `leash.WAYS`; empty: not at all."""
 
     def command(self) -> list[str]:
         """The whole command line, leashed to this process: when it ends, the other one is told to end."""
-        way = [way_down()] if self.unprivileged and is_root() else []
-        # An abrupt end is what everything here survives; PostgreSQL alone prefers its own quick way to a SIGKILL.
-        end = self.stop_signal if self.unprivileged else signal.SIGKILL
-        return [sys.executable, "-S", "-E", str(LEASH), str(os.getpid()), end.name, *way, "--", *self.argv]
+        way = [self.way] if self.way else []
+        return [sys.executable, "-S", "-E", str(LEASH), str(os.getpid()), self.end_signal.name, *way, "--", *self.argv]
 
     def environment(self) -> dict[str, str]:
         """Ours, with what the launch changes."""
@@ -59,14 +60,17 @@ class Launch:
         return said
 
 
-def is_root() -> bool:
-    """Whether PostgreSQL would refuse to run as we are."""
-    return hasattr(os, "geteuid") and os.geteuid() == 0
-
-
 @functools.cache
 def way_down() -> str:
-    """The way in which this root can start a process that is not root: tried, since containers differ in what they forbid."""
+    """How to start a process that must not be root: empty for whoever is not, else the first way that this machine allows.
+
+    Containers differ in what they forbid, so each is tried.
+
+    Raises:
+        CannotStart: there is none.
+    """
+    if not (hasattr(os, "geteuid") and os.geteuid() == 0):
+        return ""
     for way in leash.WAYS:
         trial = [sys.executable, "-S", "-E", str(LEASH), str(os.getpid()), "SIGKILL", way, "--", sys.executable, "-S", "-c", "0"]
         if subprocess.run(trial, capture_output=True, check=False, timeout=30).returncode == 0:

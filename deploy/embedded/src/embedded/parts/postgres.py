@@ -9,12 +9,12 @@ import socket
 import struct
 import tarfile
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from embedded.leash import NOBODY
-from embedded.parts import artefacts, launch
-from embedded.parts.launch import Launch
+from embedded.parts import artefacts
+from embedded.parts.launch import Launch, way_down
 
 SUPERUSER = "sinete"
 STARTING_UP = b"C57P03\0"
@@ -31,6 +31,8 @@ class Postgres:
     port: int
     password: str
     durable: bool = True
+    way: str = field(default_factory=way_down)
+    """How it is kept from being root, which it refuses to be."""
 
     @property
     def url(self) -> str:
@@ -49,13 +51,13 @@ class Postgres:
         password = data.with_suffix(".password")
         password.touch(mode=0o600)
         password.write_text(self.password, encoding="ascii")
-        if launch.is_root() and launch.way_down() == "nobody":
+        if self.way == "nobody":
             for path in (self.folder, data, password):
                 os.chown(path, NOBODY, NOBODY)
         argv = [str(programs / "initdb"), "-D", str(data), "-U", SUPERUSER, "-A", "scram-sha-256", "--pwfile", str(password)]
         argv += ["-E", "UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         argv += [] if self.durable else ["--no-sync"]
-        Launch((*argv,), env=libraries(programs), unprivileged=True).run(what="PostgreSQL (initdb)")
+        Launch((*argv,), env=libraries(programs), way=self.way).run(what="PostgreSQL (initdb)")
         password.unlink()
         made.touch()
 
@@ -67,7 +69,7 @@ class Postgres:
         settings += [] if self.durable else ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
         for setting in settings:
             argv += ["-c", setting]
-        return Launch((*argv,), env=libraries(programs), stop_signal=signal.SIGINT, unprivileged=True)
+        return Launch((*argv,), libraries(programs), signal.SIGINT, end_signal=signal.SIGINT, way=self.way)
 
     def answers(self) -> bool:
         """Whether it takes connections: it asks for a password. Blocking, at most a second."""
