@@ -1,0 +1,48 @@
+"""The grant monitor, put together."""
+
+from pathlib import Path
+
+from sqlalchemy import text
+
+from grant_monitor.consumers import hear
+from grant_monitor.patrol import Patrol
+from grant_monitor.routes import internal_api
+from grant_monitor.settings import Settings
+from hosting import Clock
+from hosting.database import open_engine, sessions_of
+from hosting.service_tokens import TokenVerifier
+from hosting.serving import App
+from messaging import Hearing, Relay
+from observability import Health
+
+SERVICE = "grant-monitor"
+
+
+def build(settings: Settings, clock: Clock) -> App:
+    """Everything the process is, with nothing started."""
+    engine = open_engine(settings.database_url.get_secret_value())
+    sessions = sessions_of(engine)
+    verifier = TokenVerifier(SERVICE, Path(settings.service_keys), clock)
+    hearing = Hearing(settings.kafka_bootstrap, service=SERVICE, prefix=settings.topic_prefix)
+    hear(hearing, sessions, clock)
+    relay = Relay(engine, settings.kafka_bootstrap, service=SERVICE, clock=clock, prefix=settings.topic_prefix)
+    patrol = Patrol(sessions, clock)
+
+    async def database() -> None:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def bus() -> None:
+        if not hearing.healthy():
+            raise ConnectionError("the bus cannot be heard, or what was heard cannot be written")
+
+    health = Health()
+    health.check("database", database)
+    health.check("bus", bus)
+    return App(
+        name=SERVICE,
+        routes=internal_api(sessions, clock, verifier),
+        health=health,
+        background=[hearing.run, relay.run, patrol.run, patrol.keep_gauges, patrol.keep_purged],
+        on_stop=[engine.dispose, hearing.stop],
+    )

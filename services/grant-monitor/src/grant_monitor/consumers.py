@@ -1,0 +1,96 @@
+"""What the monitor hears. Told twice, late, out of order or again from the beginning, it changes nothing more."""
+
+from zoneinfo import ZoneInfo
+
+from contracts import Account, CaAccessGranted, CaAccessWithdrawn, Certificate, SignatureApplied, UnreadableEvent
+from grant_monitor.allowance import UsageDiscrepancy
+from grant_monitor.books import EpochNotOpened
+from grant_monitor.metrics import USAGE_DISCREPANCY
+from grant_monitor.storage import books_of
+from grant_monitor.storage.projections import certificates_of, keep_account, keep_certificate
+from hosting import Clock, host_utc
+from hosting.database import Sessions
+from messaging import Heard, Hearing
+from observability import get_logger
+
+log = get_logger(__name__)
+
+
+def hear(hearing: Hearing, sessions: Sessions, clock: Clock) -> None:
+    """Gives `hearing` what to do about each topic."""
+    _hear_ca_access(hearing, sessions, clock)
+    _hear_signatures(hearing, sessions, clock)
+    _hear_registry(hearing, sessions, clock)
+
+
+def _hear_ca_access(hearing: Hearing, sessions: Sessions, clock: Clock) -> None:
+    @hearing.hears(CaAccessGranted, CaAccessWithdrawn)
+    async def on_ca_access(heard: Heard) -> None:
+        """Opens the epoch that the connector assigned, or expires the one that was withdrawn."""
+        event = heard.event
+        assert isinstance(event, CaAccessGranted | CaAccessWithdrawn)
+        async with (
+            sessions.begin() as session,
+            books_of(session, [event.certificate_id], now=clock(), host_now=host_utc()) as books,
+        ):
+            if isinstance(event, CaAccessGranted):
+                books.open(event)
+            else:
+                try:
+                    books.withdraw(event)
+                except EpochNotOpened as refusal:
+                    raise UnreadableEvent(f"{refusal}: replay it after its ca-access-granted") from refusal
+
+
+def _hear_signatures(hearing: Hearing, sessions: Sessions, clock: Clock) -> None:
+    @hearing.hears_batch(SignatureApplied)
+    async def on_signatures(batch: list[Heard]) -> None:
+        """Counts a batch in one transaction. What no block covers is not counted, and does not hold up the rest."""
+        refused: list[tuple[SignatureApplied, UsageDiscrepancy]] = []
+        events = [(heard.event, heard.at) for heard in batch if isinstance(heard.event, SignatureApplied)]
+        allowances = {event.allowance_id for event, _ in events}
+        async with (
+            sessions.begin() as session,
+            books_of(session, allowances=allowances, now=clock(), host_now=host_utc()) as books,
+        ):
+            for event, at in events:
+                try:
+                    books.count(event, at)
+                except UsageDiscrepancy as discrepancy:
+                    refused.append((event, discrepancy))
+        for event, reason in refused:
+            USAGE_DISCREPANCY.inc()
+            log.error(
+                "signatures told do not fit",
+                certificate_id=str(event.certificate_id),
+                epoch=event.epoch,
+                allowance_id=str(event.allowance_id),
+                reason=str(reason),
+            )
+
+
+def _hear_registry(hearing: Hearing, sessions: Sessions, clock: Clock) -> None:
+    @hearing.hears(Account)
+    async def on_account(heard: Heard) -> None:
+        """Its zone and notice hour decide when its grants' next warning is due."""
+        account = heard.event
+        assert isinstance(account, Account)
+        try:
+            ZoneInfo(account.zone)
+        except (KeyError, ValueError, OSError):
+            raise UnreadableEvent("account.v1: zone: not an IANA time zone") from None
+        async with sessions.begin() as session:
+            if await keep_account(session, account):
+                certificates = await certificates_of(session, account.account_id)
+                async with books_of(session, certificates, now=clock(), host_now=host_utc()):
+                    pass  # closing the books sets each grant's next due instant anew
+
+    @hearing.hears(Certificate)
+    async def on_certificate(heard: Heard) -> None:
+        """It says whose calendar the certificate's grant follows."""
+        certificate = heard.event
+        assert isinstance(certificate, Certificate)
+        async with sessions.begin() as session:
+            if await keep_certificate(session, certificate):
+                async with books_of(session, [certificate.certificate_id], now=clock(), host_now=host_utc()):
+                    pass  # as above

@@ -1,0 +1,4 @@
+from grant_monitor.storage.tables import METADATA
+from hosting.database import run_migrations
+
+run_migrations(METADATA)

@@ -1,0 +1,126 @@
+"""What happens by itself: warnings and expiries when they are due, blocks that nobody settled, counts not yet told.
+
+Two patrols at once share the work: each takes what no other transaction holds, and what it did is not due again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from grant_monitor.books import Books
+from grant_monitor.metrics import ALLOWANCE_OPEN, EXPIRY_EFFECT_DELAY, show_grants
+from grant_monitor.storage import books_of
+from grant_monitor.storage.due import (
+    grants_due,
+    grants_to_tell,
+    grants_with_overdue_blocks,
+    nearest_epochs,
+    open_blocks,
+    purge_blocks,
+)
+from grant_monitor.storage.usage import BATCH, usage_to_tell
+from hosting import Clock, host_utc
+from hosting.database import Sessions
+from messaging import put
+from observability import get_logger
+
+log = get_logger(__name__)
+
+ROUND_S = 0.25
+GAUGES_S = 15
+PURGE_S = 3600
+
+
+class Patrol:
+    """The monitor's rounds. Each step is a transaction of its own and answers how much it did."""
+
+    def __init__(self, sessions: Sessions, clock: Clock) -> None:
+        self._sessions, self._clock = sessions, clock
+
+    async def run(self) -> None:
+        """Rounds for ever, without a pause while there is more to do than one round takes."""
+        while True:
+            if not await self.round():
+                await asyncio.sleep(ROUND_S)
+
+    async def round(self) -> bool:
+        """One round; whether it found more than it could do."""
+        done = [await step() for step in (self.sweep, self.do_due, self.tell_counted, self.tell_usage)]
+        return any(count >= BATCH for count in done)
+
+    async def do_due(self) -> int:
+        """Warns and expires the grants whose instant has come."""
+        now, host_now = self._clock(), host_utc()
+        async with self._sessions.begin() as session:
+            due = await grants_due(session, now)
+            async with books_of(session, due, now=now, host_now=host_now) as books:
+                for certificate_id in due:
+                    books.review(certificate_id)
+        _log_told(books)
+        return len(due)
+
+    async def sweep(self) -> int:
+        """Forfeits the blocks whose validity is over."""
+        now, host_now = self._clock(), host_utc()
+        async with self._sessions.begin() as session:
+            found = await grants_with_overdue_blocks(session, host_now)
+            if not found:
+                return 0
+            async with books_of(session, found, now=now, host_now=host_now, lock="skip", overdue=True) as books:
+                overdue = len(books.allowances)
+                books.sweep()
+        log.warning("blocks were forfeited", blocks=overdue)
+        _log_told(books)
+        return overdue
+
+    async def tell_counted(self) -> int:
+        """Tells the grants that were counted on and not told within 2 s."""
+        now, host_now = self._clock(), host_utc()
+        async with self._sessions.begin() as session:
+            counted = await grants_to_tell(session, host_now)
+            async with books_of(session, counted, now=now, host_now=host_now) as books:
+                for certificate_id in counted:
+                    books.review(certificate_id)
+                    if books.grants[certificate_id].to_tell:
+                        books.tell_again(certificate_id)
+        return len(counted)
+
+    async def tell_usage(self) -> int:
+        """Tells what client services used and was not told within 2 s."""
+        now = self._clock()
+        async with self._sessions.begin() as session:
+            usages = await usage_to_tell(session, now=now, host_now=host_utc())
+            if usages:
+                await put(session, *usages, at=now)
+        return len(usages)
+
+    async def keep_gauges(self) -> None:
+        """Shows the grants nearest to their next due instant, for ever."""
+        await _every(GAUGES_S, self.show_gauges)
+
+    async def show_gauges(self) -> None:
+        """Once."""
+        async with self._sessions.begin() as session:
+            show_grants(await nearest_epochs(session))
+            ALLOWANCE_OPEN.set(await open_blocks(session))
+
+    async def keep_purged(self) -> None:
+        """Removes blocks that nothing can tell of any more, for ever."""
+        await _every(PURGE_S, self.purge)
+
+    async def purge(self) -> None:
+        """Once."""
+        async with self._sessions.begin() as session:
+            await purge_blocks(session, host_utc())
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await work()
+        await asyncio.sleep(seconds)
+
+
+def _log_told(books: Books) -> None:
+    for told in books.told:
+        log.info("grant told", cause=told.cause, certificate_id=str(told.certificate_id), epoch=told.epoch, version=told.version)
+        if told.cause == "expired" and told.last_expired is not None:
+            EXPIRY_EFFECT_DELAY.observe((books.now - told.last_expired.at).total_seconds())

@@ -1,0 +1,73 @@
+"""What the patrol looks for: grants by their next due instant, blocks past their validity, counts not yet told."""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Select, delete, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from grant_monitor.allowance import SWEPT_AFTER
+from grant_monitor.grant import Epoch
+from grant_monitor.storage.rows import epoch_of
+from grant_monitor.storage.tables import ACCESS_GRANT, ALLOWANCE, GRANT_EPOCH
+from grant_monitor.storage.usage import BATCH, TOLD_EVERY
+
+KEPT = timedelta(days=40)  # closed blocks: longer than `signatures` are, so that a replay finds every block it tells of
+
+
+async def grants_due(session: AsyncSession, now: datetime) -> Collection[UUID]:
+    """Certificates whose grant has something due by the clock, the longest overdue first."""
+    return await _free(session, select(ACCESS_GRANT.c.certificate_id).where(ACCESS_GRANT.c.next_due_at <= now), "next_due_at")
+
+
+async def grants_to_tell(session: AsyncSession, host_now: datetime) -> Collection[UUID]:
+    """Certificates whose grant was counted on and not told within 2 s."""
+    quiet = or_(ACCESS_GRANT.c.told_at.is_(None), ACCESS_GRANT.c.told_at <= host_now - TOLD_EVERY)
+    return await _free(session, select(ACCESS_GRANT.c.certificate_id).where(ACCESS_GRANT.c.to_tell, quiet), "told_at")
+
+
+async def _free(session: AsyncSession, query: Select[tuple[UUID]], first: str) -> Collection[UUID]:
+    """Up to 200 of them that no other transaction holds, locked: two patrols at once share the work."""
+    locked = query.order_by(ACCESS_GRANT.c[first]).limit(BATCH).with_for_update(skip_locked=True)
+    return list(await session.scalars(locked))
+
+
+async def grants_with_overdue_blocks(session: AsyncSession, host_now: datetime) -> Collection[UUID]:
+    """Certificates that have an open block past its validity."""
+    query = (
+        select(ALLOWANCE.c.certificate_id)
+        .where(ALLOWANCE.c.state == "open", ALLOWANCE.c.not_after < host_now - SWEPT_AFTER)
+        .order_by(ALLOWANCE.c.not_after)
+        .limit(BATCH)
+    )
+    return set(await session.scalars(query))
+
+
+async def grants_after(session: AsyncSession, after: UUID) -> Collection[UUID]:
+    """The next 200 certificates by id that have a grant."""
+    query = select(ACCESS_GRANT.c.certificate_id).where(ACCESS_GRANT.c.certificate_id > after)
+    return list(await session.scalars(query.order_by(ACCESS_GRANT.c.certificate_id).limit(BATCH)))
+
+
+async def purge_blocks(session: AsyncSession, host_now: datetime) -> None:
+    """Closed blocks that nothing can tell of any more are removed; the count they made stays in their epoch."""
+    old = (
+        select(ALLOWANCE.c.allowance_id)
+        .where(ALLOWANCE.c.state.in_(("settled", "forfeited")), ALLOWANCE.c.not_after < host_now - KEPT)
+        .limit(BATCH * 10)
+    )
+    await session.execute(delete(ALLOWANCE).where(ALLOWANCE.c.allowance_id.in_(old)))
+
+
+async def nearest_epochs(session: AsyncSession) -> list[Epoch]:
+    """The current epochs of the 200 grants whose next due instant is nearest."""
+    nearest = select(ACCESS_GRANT.c.certificate_id, ACCESS_GRANT.c.epoch).where(ACCESS_GRANT.c.next_due_at.is_not(None))
+    chosen = nearest.order_by(ACCESS_GRANT.c.next_due_at).limit(BATCH).subquery()
+    same = (GRANT_EPOCH.c.certificate_id == chosen.c.certificate_id) & (GRANT_EPOCH.c.epoch == chosen.c.epoch)
+    return [epoch_of(row) for row in await session.execute(select(GRANT_EPOCH).join(chosen, same))]
+
+
+async def open_blocks(session: AsyncSession) -> int:
+    """How many blocks gateways hold."""
+    return int(await session.scalar(select(func.count()).where(ALLOWANCE.c.state == "open")) or 0)

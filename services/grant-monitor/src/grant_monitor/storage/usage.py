@@ -1,0 +1,120 @@
+"""What each client service used: in all, and per local day. Told when it changed, not more often than every 2 s."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from contracts import Usage
+from contracts.access_grants import UsageDay
+from grant_monitor.storage.tables import SERVICE_USAGE, USAGE_DAY
+
+TOLD_EVERY = timedelta(seconds=2)  # of real time
+DAYS_TOLD = 92
+BATCH = 200
+
+
+async def add_usage(session: AsyncSession, used: Mapping[tuple[UUID, UUID, str], int]) -> None:
+    """Adds signatures by (client service, certificate, local date). Rows are locked in sorted order."""
+    if not used:
+        return
+    totals: Counter[UUID] = Counter()
+    certificates: dict[UUID, UUID] = {}
+    for (client_service_id, certificate_id, _), signatures in sorted(used.items()):
+        totals[client_service_id] += signatures
+        certificates[client_service_id] = certificate_id
+    services = insert(SERVICE_USAGE).values(
+        [
+            {"client_service_id": key, "certificate_id": certificates[key], "version": 0, "total": totals[key], "to_tell": True}
+            for key in sorted(totals)
+        ]
+    )
+    await session.execute(
+        services.on_conflict_do_update(
+            index_elements=["client_service_id"],
+            set_={
+                "certificate_id": services.excluded.certificate_id,
+                "total": SERVICE_USAGE.c.total + services.excluded.total,
+                "to_tell": True,
+            },
+        )
+    )
+    days = insert(USAGE_DAY).values(
+        [
+            {"client_service_id": s, "certificate_id": c, "local_date": date.fromisoformat(day), "signatures": signatures}
+            for (s, c, day), signatures in sorted(used.items())
+        ]
+    )
+    await session.execute(
+        days.on_conflict_do_update(
+            index_elements=["client_service_id", "certificate_id", "local_date"],
+            set_={"signatures": USAGE_DAY.c.signatures + days.excluded.signatures},
+        )
+    )
+
+
+async def usage_to_tell(session: AsyncSession, *, now: datetime, host_now: datetime) -> list[Usage]:
+    """Up to 200 services whose usage changed and was not told within 2 s, marked as told with the next version."""
+    due = SERVICE_USAGE.c.to_tell & or_(SERVICE_USAGE.c.told_at.is_(None), SERVICE_USAGE.c.told_at <= host_now - TOLD_EVERY)
+    locked = select(SERVICE_USAGE.c.client_service_id).where(due).limit(BATCH).with_for_update(skip_locked=True)
+    return await _told(session, list(await session.scalars(locked)), now=now, host_now=host_now)
+
+
+async def usage_after(session: AsyncSession, after: UUID, *, now: datetime, host_now: datetime) -> list[Usage]:
+    """The next 200 services by id, told again with the next version."""
+    locked = (
+        select(SERVICE_USAGE.c.client_service_id)
+        .where(SERVICE_USAGE.c.client_service_id > after)
+        .order_by(SERVICE_USAGE.c.client_service_id)
+        .limit(BATCH)
+        .with_for_update()
+    )
+    return await _told(session, list(await session.scalars(locked)), now=now, host_now=host_now)
+
+
+async def _told(session: AsyncSession, services: list[UUID], *, now: datetime, host_now: datetime) -> list[Usage]:
+    if not services:
+        return []
+    days = await _days(session, services, since=now.date() - timedelta(days=DAYS_TOLD))
+    told = (
+        update(SERVICE_USAGE)
+        .where(SERVICE_USAGE.c.client_service_id.in_(services))
+        .values(version=SERVICE_USAGE.c.version + 1, to_tell=False, told_at=host_now)
+        .returning(SERVICE_USAGE)
+    )
+    return [
+        Usage(
+            client_service_id=row.client_service_id,
+            version=row.version,
+            certificate_id=row.certificate_id,
+            total=row.total,
+            days=days[row.client_service_id][:DAYS_TOLD],
+        )
+        for row in sorted(await session.execute(told), key=lambda row: UUID(str(row.client_service_id)))
+    ]
+
+
+async def _days(session: AsyncSession, services: list[UUID], *, since: date) -> dict[UUID, list[UsageDay]]:
+    """Each service's days, newest first."""
+    days: defaultdict[UUID, list[UsageDay]] = defaultdict(list)
+    query = (
+        select(USAGE_DAY.c.client_service_id, USAGE_DAY.c.local_date, func.sum(USAGE_DAY.c.signatures).label("signatures"))
+        .where(USAGE_DAY.c.client_service_id.in_(services), USAGE_DAY.c.local_date >= since)
+        .group_by(USAGE_DAY.c.client_service_id, USAGE_DAY.c.local_date)
+        .order_by(USAGE_DAY.c.client_service_id, USAGE_DAY.c.local_date.desc())
+    )
+    for row in await session.execute(query):
+        days[row.client_service_id].append(UsageDay(date=row.local_date, signatures=int(row.signatures)))
+    return days
+
+
+async def recent_signatures(session: AsyncSession, certificate_id: UUID, since: date) -> int:
+    """Signatures of one certificate on local dates from `since` on."""
+    query = select(func.coalesce(func.sum(USAGE_DAY.c.signatures), 0)).where(
+        USAGE_DAY.c.certificate_id == certificate_id, USAGE_DAY.c.local_date >= since
+    )
+    return int(await session.scalar(query) or 0)
