@@ -21,6 +21,7 @@ from signing_gateway.allowances import LAST_SECONDS, USABLE_SHARE, Allowance, As
 
 PATIENCE = 5.0  # a request waits this long for an allowance
 LONGEST = 25.0  # and this long while our own calls hold units that may come back
+AGAIN = 0.1  # between askings that granted nothing
 MOST = 10_000  # settlements, and wants, in one call
 
 EpochOf = Callable[[UUID], int]
@@ -60,6 +61,9 @@ class Book:
     def wait(self, need: Need, at: float, done: Callable[[Outcome], None]) -> Waiting:
         """Puts a request behind those that wait. `done` is called once, by a later answer or by `tire`."""
         waiting = Waiting(need=need, since=at, patience=at + PATIENCE, done=done)
+        if self._closed:
+            done(refusals.MonitorAway())
+            return waiting
         self._purse(need).waiting.append(waiting)
         self._pressing.add(need.certificate_id)
         return waiting
@@ -196,6 +200,7 @@ def _heard(purse: Purse, asked: Asked, answer: Answer, at: float) -> None:
             purse.serve(at)
         case WouldExceed():
             left = answer.left
+            purse.not_before = at + AGAIN
             purse.refuse(
                 epoch,
                 lambda: refusals.WouldExceedLimit(left) if left else refusals.LimitExceeded(),
@@ -208,10 +213,10 @@ def _heard(purse: Purse, asked: Asked, answer: Answer, at: float) -> None:
         case Expired():
             purse.refuse(epoch, refusals.GrantExpired)
         case StaleEpoch():
-            purse.not_before = at + 0.1
+            purse.not_before = at + AGAIN
             purse.refuse(epoch, refusals.EpochMoved)
         case Unknown():
-            purse.not_before = at + 0.1
+            purse.not_before = at + AGAIN
             purse.refuse(epoch, refusals.GrantNotKnown)
         case _:
             assert_never(answer)

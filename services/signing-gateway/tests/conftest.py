@@ -1,0 +1,146 @@
+"""Builders, and a grant monitor in thirty lines: the ledger that the allowance tests and the fake server both speak to."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from contracts import AccessGrant, Account, Certificate, ClientService
+from contracts.allowances import AllowanceCall, AllowanceReply, Answer, Draining, Expired, Granted, StaleEpoch, Want, WouldExceed
+
+NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
+
+
+@dataclass
+class Ledger:
+    """One grant's ledger, as the grant monitor keeps it (ARCHITECTURE.md, "The hard promise" 1-2)."""
+
+    limit: int
+    near: bool = True
+    valid_for_ms: int = 15_000
+    epoch: int = 1
+    over: bool = False
+    settled: int = 0
+    open: dict[UUID, int] = field(default_factory=dict)
+    answers: dict[UUID, Answer] = field(default_factory=dict)
+    done: dict[UUID, int] = field(default_factory=dict)
+    calls: list[AllowanceCall] = field(default_factory=list)
+
+    @property
+    def free(self) -> int:
+        return self.limit - self.settled - sum(self.open.values())
+
+    def hear(self, call: AllowanceCall) -> AllowanceReply:
+        """Books the settlements, then answers the wants; a repeated call changes nothing."""
+        self.calls.append(call)
+        for settlement in call.settle:
+            n = self.open.pop(settlement.allowance_id, None)
+            if n is not None:
+                assert settlement.applied <= n
+                self.settled += settlement.applied
+                self.done[settlement.allowance_id] = settlement.applied
+        return AllowanceReply(answers=[self._answer(want) for want in call.want])
+
+    def _answer(self, want: Want) -> Answer:
+        known = self.answers.get(want.allowance_id)
+        if known is None:
+            known = self._decide(want)
+            if isinstance(known, Granted):
+                self.answers[want.allowance_id] = known
+                self.open[want.allowance_id] = known.n
+        return known
+
+    def _decide(self, want: Want) -> Answer:
+        if self.over:
+            return Expired(allowance_id=want.allowance_id)
+        if want.epoch != self.epoch:
+            return StaleEpoch(allowance_id=want.allowance_id, epoch=self.epoch)
+        if want.need > self.limit - self.settled:
+            return WouldExceed(allowance_id=want.allowance_id, left=self.limit - self.settled)
+        if want.need > self.free:
+            return Draining(allowance_id=want.allowance_id, retry_after_ms=100)
+        n = max(want.need, min(want.want, max(1, self.free // 2)))
+        return Granted(allowance_id=want.allowance_id, n=n, valid_for_ms=self.valid_for_ms, near=self.near)
+
+
+def a_certificate(certificate_id: UUID, account_id: UUID, **changes: Any) -> Certificate:
+    told: dict[str, Any] = {
+        "cause": "registered",
+        "certificate_id": certificate_id,
+        "version": 1,
+        "account_id": account_id,
+        "alias": "Invoices",
+        "certificate_authority_id": uuid4(),
+        "certificate_authority_name": "CA A",
+        "credential_id": "cred/1",
+        "status": "active",
+        "subject": "CN=Padaria Central,C=PT",
+        "issuer": "CN=Sandbox CA,C=PT",
+        "serial_number": "0a1b",
+        "valid_from": NOW - timedelta(days=1),
+        "valid_until": NOW + timedelta(days=730),
+        "key_algorithm": "RSA",
+        "key_bits": 2048,
+        "profile": "seal",
+        "chain": ["AAAA", "BBBB"],
+        "multisign": 100,
+    }
+    return Certificate(**{**told, **changes})
+
+
+def a_grant(certificate_id: UUID, **changes: Any) -> AccessGrant:
+    told: dict[str, Any] = {
+        "cause": "opened",
+        "certificate_id": certificate_id,
+        "version": 1,
+        "epoch": 1,
+        "state": "active",
+        "granted_at": NOW,
+        "expires_at": NOW + timedelta(days=60),
+        "usage_limit": 10,
+        "used": 0,
+        "forfeited": 0,
+        "draining": False,
+    }
+    return AccessGrant(**{**told, **changes})
+
+
+def a_service(certificate_id: UUID, account_id: UUID, **changes: Any) -> ClientService:
+    told: dict[str, Any] = {
+        "cause": "created",
+        "client_service_id": uuid4(),
+        "version": 1,
+        "account_id": account_id,
+        "certificate_id": certificate_id,
+        "name": "ERP",
+        "client_id": f"erp-{uuid4().hex[:8]}",
+        "secret_sha256": "",
+        "status": "active",
+        "reason": None,
+        "activated_for_epoch": 1,
+    }
+    return ClientService(**{**told, **changes})
+
+
+def an_account(account_id: UUID, **changes: Any) -> Account:
+    told: dict[str, Any] = {"cause": "created", "account_id": account_id, "version": 1, "name": "Padaria", "status": "active"}
+    return Account(**{**told, **changes})
+
+
+@dataclass(frozen=True)
+class Builders:
+    """The builders, for tests that cannot import this module."""
+
+    now = NOW
+    ledger = Ledger
+    certificate = staticmethod(a_certificate)
+    grant = staticmethod(a_grant)
+    service = staticmethod(a_service)
+    account = staticmethod(an_account)
+
+
+@pytest.fixture(scope="session")
+def a() -> Builders:
+    return Builders()

@@ -1,0 +1,262 @@
+"""A running gateway in front of servers that stand in for its neighbours."""
+
+import asyncio
+import base64
+import hashlib
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import pytest
+import uvicorn
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+
+from contracts import Account, Certificate, ClientService, SignatureApplied
+from contracts.allowances import AllowanceCall
+from contracts.ca_connector import SignCall, SignItem, SignReply, SignResult
+from hosting.calls import InternalCalls
+from hosting.service_tokens import TokenIssuer
+from messaging import NotTold
+from signing_gateway.access_tokens import AccessTokens
+from signing_gateway.asking import Asker
+from signing_gateway.projections import Known
+from signing_gateway.routes import Access, api
+from signing_gateway.signing import Signer
+
+NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
+
+
+@dataclass
+class Authority:
+    """The CA connector and the authority behind it, as a server: real keys, a journal, and mishaps on demand."""
+
+    key: Any
+    other_key: Any
+    mishap: str = ""
+    journal: list[SignItem] = field(default_factory=list)
+    before_answer: Callable[[], object] = lambda: None
+    delay: float = 0.0
+
+    async def signatures(self, request: web.Request) -> web.Response:
+        """`POST /internal/v1/signatures`."""
+        call = SignCall.model_validate_json(await request.read())
+        await asyncio.sleep(self.delay)
+        if self.mishap == "cut":
+            assert request.transport
+            request.transport.close()
+        if self.mishap in {"500", "401"}:
+            return web.json_response({"type": "x", "detail": "x"}, status=int(self.mishap))
+        results = [self._result(item) for item in call.items]
+        self.before_answer()
+        return web.json_response(text=SignReply(results=results).model_dump_json())
+
+    def _result(self, item: SignItem) -> SignResult:
+        if self.mishap == "unknown":
+            return SignResult(item_id=item.item_id, outcome="unknown")
+        if self.mishap.startswith("refused"):
+            return SignResult(item_id=item.item_id, outcome="refused", reason=self.mishap.split()[1], detail="No.")
+        self.journal.append(item)
+        key = self.other_key if self.mishap == "wrong-key" else self.key
+        made = [signature(key, base64.b64decode(value)) for value in item.hashes]
+        if self.mishap == "wrong-order":
+            made.reverse()
+        if self.mishap == "one-less":
+            made.pop()
+        if self.mishap == "garbage":
+            made = ["!" for _ in made]
+        item_id = uuid4() if self.mishap == "another-item" else item.item_id
+        return SignResult(item_id=item_id, outcome="signed", signatures=made)
+
+
+def signature(key: Any, digest: bytes) -> str:
+    sha256 = Prehashed(hashes.SHA256())
+    if isinstance(key, rsa.RSAPrivateKey):
+        return base64.b64encode(key.sign(digest, padding.PKCS1v15(), sha256)).decode()
+    return base64.b64encode(key.sign(digest, ec.ECDSA(sha256))).decode()
+
+
+@pytest.fixture(scope="session", name="self_signed")
+def self_signing() -> Callable[[Any], str]:
+    return self_signed
+
+
+def self_signed(key: Any) -> str:
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Padaria Central")])
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), NOW, NOW + timedelta(days=730))
+    return base64.b64encode(made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)).decode()
+
+
+@dataclass
+class Topics:
+    """State topics that are as current as a test says."""
+
+    caught_up: bool = True
+    age: float = 0.0
+
+    def confirmed_age(self) -> float:
+        return self.age
+
+
+@dataclass
+class Telling:
+    """A teller whose broker may be away."""
+
+    told: list[SignatureApplied] = field(default_factory=list)
+    away: bool = False
+
+    async def tell(self, event: SignatureApplied, *, at: datetime) -> None:
+        await asyncio.sleep(0)
+        if self.away:
+            raise NotTold("the broker is away")
+        self.told.append(event)
+
+
+@dataclass
+class Bed:
+    """A running gateway, its neighbours, and one client service that may sign."""
+
+    known: Known
+    topics: Topics
+    teller: Telling
+    authority: Authority
+    ledger: Any
+    secret: str
+    account: Account
+    certificate: Certificate
+    service: ClientService
+    now: datetime = NOW
+    monitor_away: bool = False
+    url: str = ""
+    http: Any = None
+    token: str = ""
+    asker: Any = None
+    tokens: Any = None
+    last: Any = None
+
+    def told(self, event: Any, **changes: Any) -> None:
+        """The bus says that something changed."""
+        state = event.model_copy(update={"version": event.version + 1, **changes})
+        self.known.apply()[type(event)](state)
+
+    def renewed_token(self) -> str:
+        """A token of now."""
+        return str(self.tokens.issue(self.known.service_of(self.service.client_id)))
+
+    async def allowances(self, request: web.Request) -> web.Response:
+        """`POST /internal/v1/allowances`."""
+        if self.monitor_away:
+            return web.json_response({}, status=503)
+        call = AllowanceCall.model_validate_json(await request.read())
+        return web.json_response(text=self.ledger.hear(call).model_dump_json())
+
+    async def post(self, path: str, body: Any = None, *, raw: Any = None, token: str | None = None) -> tuple[int, Any]:
+        """Status and JSON of a POST with the service's token; `last` keeps the headers."""
+        headers = {"Authorization": f"Bearer {self.token if token is None else token}"}
+        async with self.http.post(self.url + path, data=raw, json=None if raw is not None else body, headers=headers) as answer:
+            self.last = answer.headers
+            return answer.status, await answer.json()
+
+    async def sign(self, *digests: bytes, **changes: Any) -> tuple[int, Any]:
+        """`signHash` as a v2 client sends it."""
+        body = {
+            "credentialID": str(self.certificate.certificate_id),
+            "hashes": [base64.b64encode(digest).decode() for digest in digests],
+            "hashAlgorithmOID": "2.16.840.1.101.3.4.2.1",
+            "signAlgo": "1.2.840.113549.1.1.11",
+        }
+        return await self.post("/csc/v2/signatures/signHash", {**body, **changes})
+
+
+@pytest.fixture(scope="session")
+def keys() -> dict[str, Any]:
+    made = {name: rsa.generate_private_key(65537, 2048) for name in ("RSA", "other RSA")}
+    return {**made, "EC": ec.generate_private_key(ec.SECP256R1())}
+
+
+def an_ed25519_pem() -> str:
+    container = serialization.PrivateFormat.PKCS8
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(serialization.Encoding.PEM, container, serialization.NoEncryption()).decode()
+
+
+async def serving(stack: AsyncExitStack, routes: dict[str, Any]) -> str:
+    """A real HTTP server with these POST routes; its address."""
+    app = web.Application()
+    app.add_routes([web.post(path, handler) for path, handler in routes.items()])
+    runner = web.AppRunner(app, shutdown_timeout=1)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+
+@pytest.fixture
+async def bed(a: Any, keys: dict[str, Any]) -> AsyncIterator[Bed]:
+    account_id, certificate_id, secret = uuid4(), uuid4(), "s3cret+/%"
+    account = a.account(account_id)
+    certificate = a.certificate(certificate_id, account_id, chain=[self_signed(keys["RSA"]), "BBBB"])
+    service = a.service(certificate_id, account_id, secret_sha256=hashlib.sha256(secret.encode()).hexdigest())
+    bed = Bed(
+        known=Known(),
+        topics=Topics(),
+        teller=Telling(),
+        authority=Authority(keys["RSA"], keys["other RSA"]),
+        ledger=a.ledger(limit=1000),
+        secret=secret,
+        account=account,
+        certificate=certificate,
+        service=service,
+    )
+    for event in (account, certificate, service, a.grant(certificate_id)):
+        bed.known.apply()[type(event)](event)
+    async with AsyncExitStack() as stack:
+        yield await running(bed, stack)
+
+
+async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
+    """Starts the neighbours, then the gateway; the stack ends them in reverse."""
+    issuer = TokenIssuer("signing-gateway", an_ed25519_pem(), lambda: bed.now)
+    monitor_url = await serving(stack, {"/internal/v1/allowances": bed.allowances})
+    connector_url = await serving(stack, {"/internal/v1/signatures": bed.authority.signatures})
+    monitor = InternalCalls(monitor_url, audience="grant-monitor", issuer=issuer, timeout_s=1)
+    connector = InternalCalls(connector_url, audience="ca-connector", issuer=issuer, timeout_s=1)
+    bed.asker = Asker(
+        await stack.enter_async_context(monitor), bed.known.spendable_epoch, f"gateway-{bed.service.client_service_id}"
+    )
+    signer = Signer(
+        known=bed.known,
+        topics=bed.topics,
+        asker=bed.asker,
+        connector=await stack.enter_async_context(connector),
+        teller=bed.teller,
+        clock=lambda: bed.now,
+    )
+    bed.tokens = AccessTokens(an_ed25519_pem(), "http://gateway.test", lambda: bed.now)
+    bed.token = bed.renewed_token()
+    access = Access(bed.known, bed.topics, bed.tokens, lambda: bed.now)
+    app = api(access, signer, public_url="http://gateway.test", max_hashes=100)
+    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None))
+    server.capture_signals = nullcontext
+    listening = socket.create_server(("127.0.0.1", 0))
+    tasks = [asyncio.create_task(server.serve(sockets=[listening])), asyncio.create_task(bed.asker.run())]
+
+    async def stop() -> None:
+        server.should_exit = True
+        await bed.asker.close()
+        await asyncio.wait_for(asyncio.gather(*tasks), 15)
+
+    stack.push_async_callback(stop)
+    bed.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    bed.http = await stack.enter_async_context(aiohttp.ClientSession())
+    return bed

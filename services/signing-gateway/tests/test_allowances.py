@@ -1,0 +1,341 @@
+"""The book of allowances against a ledger that answers as the grant monitor does, with calls and answers lost at will."""
+
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from signing_gateway import refusals
+from signing_gateway.allowances import Need, Outcome, Units
+from signing_gateway.book import Book
+
+CERTIFICATE = uuid4()
+SERVICES = (uuid4(), uuid4())
+
+
+@dataclass
+class World:
+    """A book, a ledger, and what became of every request."""
+
+    ledger: object
+    at: float = 100.0
+    epoch: int = 1
+    book: Book = field(default_factory=lambda: Book("gateway-1"))
+    outcomes: list[Outcome] = field(default_factory=list)
+    under_way: list[Units] = field(default_factory=list)
+    totals: dict[object, int] = field(default_factory=dict)
+    applied: int = 0
+
+    def request(self, count: int, service: int = 0) -> None:
+        need = Need(CERTIFICATE, SERVICES[service], self.epoch, count)
+        if units := self.book.take(need, self.at):
+            self._heard(units)
+        else:
+            self.book.wait(need, self.at, self._heard)
+
+    def _heard(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        if isinstance(outcome, Units):
+            assert self.at < outcome.allowance.deadline
+            self.under_way.append(outcome)
+
+    def talk(self, *, lose: str = "", sweep: bool = False) -> bool:
+        call = self.book.next_call(self.at, lambda _id: self.epoch, sweep=sweep)
+        if call is None:
+            return False
+        assert len({want.allowance_id for want in call.want}) == len(call.want)
+        if lose != "call":
+            reply = self.ledger.hear(call)
+            if lose != "answer":
+                self.book.answered(call, reply, self.at)
+        return True
+
+    def end(self, which: int = 0, *, signed: bool = True) -> None:
+        units = self.under_way.pop(which % len(self.under_way))
+        if not signed:
+            self.book.give_back(units, self.at)
+            return
+        first, total = self.book.apply(units, self.at)
+        assert first == self.totals.get(units.allowance.id, 0)
+        assert total == first + units.count <= units.allowance.n
+        self.totals[units.allowance.id] = total
+        self.applied += units.count
+
+    def drain(self) -> None:
+        """Everything comes to its end, with no losses any more."""
+        for turn in range(200):
+            while self.under_way:
+                self.end()
+            self.book.tire(self.at)
+            if not self.talk(sweep=True) and not self.ledger.open:
+                return
+            self.at += 0.3 if turn < 150 else 60  # far from the limit a block is kept to its end
+        raise AssertionError("it never ended")
+
+    def refused(self, kind: type[Exception]) -> int:
+        return sum(isinstance(outcome, kind) for outcome in self.outcomes)
+
+    @property
+    def served(self) -> int:
+        return sum(isinstance(outcome, Units) for outcome in self.outcomes)
+
+
+@pytest.fixture
+def world(a):
+    return lambda limit, **settings: World(a.ledger(limit, **settings))
+
+
+def test_twenty_requests_on_four_left_get_exactly_four(world):
+    w = world(4)
+    for _ in range(20):
+        w.request(1)
+    w.drain()
+    assert (w.served, w.refused(refusals.LimitExceeded)) == (4, 16)
+    assert w.ledger.settled == 4
+
+
+def test_a_refused_attempt_lets_another_have_its_units(world):
+    w = world(4)
+    for _ in range(20):
+        w.request(1)
+    w.talk()
+    w.end(signed=False)
+    w.drain()
+    assert w.applied == 4
+    assert w.served == 5
+
+
+def test_a_batch_is_served_whole_or_refused_with_what_is_left(world):
+    w = world(10)
+    w.request(8)
+    w.request(5)
+    w.request(2)
+    w.drain()
+    assert w.applied == 10
+    left = [o.left for o in w.outcomes if isinstance(o, refusals.WouldExceedLimit)]
+    assert left == [2]
+
+
+def test_requests_of_two_services_share_the_limit_of_the_grant(world):
+    w = world(5)
+    for n in range(12):
+        w.request(1, service=n % 2)
+    w.drain()
+    assert (w.applied, w.refused(refusals.LimitExceeded)) == (5, 7)
+
+
+def test_a_block_held_idle_by_one_service_goes_back_for_the_other(world):
+    w = world(4)
+    w.request(2)
+    w.request(1)
+    w.talk()
+    assert w.served == 1
+    w.end()
+    w.talk()
+    w.end()
+    w.at += 1.0
+    w.request(3, service=1)
+    w.drain()
+    assert w.ledger.settled + w.refused(refusals.WouldExceedLimit) >= 3
+    assert not w.ledger.open
+
+
+def test_an_allowance_too_small_for_who_waits_goes_back_in_the_call_that_asks(world):
+    w = world(1_000_000, near=False, valid_for_ms=600_000)
+    w.request(1)
+    w.request(1)
+    w.talk()
+    w.end()
+    w.end(signed=False)
+    w.request(5)
+    w.talk()
+    call = w.ledger.calls[-1]
+    assert [s.applied for s in call.settle] == [1]
+    assert call.want[0].need == 5
+    assert w.under_way[0].count == 5
+
+
+def test_an_allowance_with_calls_under_way_is_not_settled(world):
+    w = world(100)
+    w.request(1)
+    w.talk()
+    w.at += 100
+    w.talk(sweep=True)
+    assert not w.ledger.done
+    w.end()
+    w.talk(sweep=True)
+    assert list(w.ledger.done.values()) == [1]
+
+
+def test_far_from_the_limit_the_next_block_is_asked_for_at_half_and_near_it_never(world):
+    for near in (False, True):
+        w = world(10_000_000, near=near, valid_for_ms=600_000)
+        for _ in range(10):
+            w.request(1)
+        w.talk()
+        w.at += 0.01
+        w.talk()
+        ahead = [want for call in w.ledger.calls[1:] for want in call.want]
+        assert bool(ahead) is not near
+
+
+def test_a_lost_answer_is_asked_for_again_under_the_same_id(world):
+    w = world(10)
+    w.request(1)
+    w.talk(lose="answer")
+    w.at += 1
+    w.talk()
+    first, second = w.ledger.calls
+    assert first.want == second.want
+    assert w.served == 1
+    assert len(w.ledger.open) == 1
+
+
+def test_validity_counts_from_the_first_sending(world):
+    w = world(10, valid_for_ms=10_000)
+    w.request(1)
+    w.talk(lose="call")
+    w.at += 4
+    w.talk()
+    assert w.under_way[0].allowance.deadline == pytest.approx(100 + 9.0)
+
+
+def test_no_call_is_begun_in_the_last_seconds_of_an_allowance(world):
+    w = world(10, valid_for_ms=20_000)
+    w.request(1)
+    w.request(2)
+    w.talk()
+    w.end(signed=False)
+    w.at = 100 + 18 - 5
+    w.request(1)
+    assert len(w.under_way) < 2
+    w.drain()
+    assert w.ledger.settled == w.applied
+
+
+def test_units_of_an_epoch_sign_under_that_epoch_only(world):
+    w = world(100)
+    w.request(1)
+    w.request(1)
+    w.talk()
+    w.end(signed=False)
+    w.epoch = w.ledger.epoch = 2
+    w.request(1)
+    w.drain()
+    epochs = [o.allowance.epoch for o in w.outcomes if isinstance(o, Units)]
+    assert epochs[-1] == 2
+    assert not w.ledger.open
+
+
+def test_a_stale_epoch_sends_the_request_back_to_be_judged_again(world):
+    w = world(100)
+    w.ledger.epoch = 2
+    w.request(1)
+    w.talk()
+    assert w.refused(refusals.EpochMoved) == 1
+
+
+def test_an_expired_grant_refuses_all_that_wait(world):
+    w = world(100)
+    w.ledger.over = True
+    w.request(1)
+    w.request(3)
+    w.talk()
+    assert w.refused(refusals.GrantExpired) == 2
+
+
+def test_who_waits_while_all_is_held_elsewhere_gives_up_after_five_seconds(world):
+    w = world(1)
+    w.ledger.open[uuid4()] = 1
+    w.request(1)
+    w.talk()
+    w.at += 4.9
+    w.book.tire(w.at)
+    assert not w.outcomes
+    w.at += 0.1
+    w.book.tire(w.at)
+    assert w.refused(refusals.Draining) == 1
+
+
+def test_who_waits_for_units_of_our_own_calls_waits_for_them(world):
+    w = world(1)
+    w.request(1)
+    w.request(1)
+    w.talk()
+    for _ in range(20):
+        w.at += 0.5
+        w.talk()
+        w.book.tire(w.at)
+    assert w.served == 1
+    assert len(w.outcomes) == 1
+    w.end(signed=False)
+    assert w.served in (1, 2)
+    w.drain()
+    assert w.applied == 1
+
+
+def test_without_a_monitor_a_request_gives_up_after_five_seconds(world):
+    w = world(1)
+    w.request(1)
+    w.talk(lose="call")
+    w.at += 5
+    w.book.tire(w.at)
+    assert w.refused(refusals.MonitorAway) == 1
+
+
+def test_closing_settles_everything_with_calls_under_way_as_applied(world):
+    w = world(100)
+    w.request(3)
+    w.talk()
+    w.request(90)
+    w.book.close()
+    while w.talk():
+        pass
+    assert next(iter(w.ledger.done.values())) == 3
+    assert not w.ledger.open
+    assert w.refused(refusals.MonitorAway) == 1
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("request"), st.integers(1, 4), st.integers(0, 1)),
+    st.tuples(st.just("talk"), st.sampled_from(["", "", "call", "answer"]), st.booleans()),
+    st.tuples(st.just("end"), st.integers(0, 5), st.booleans()),
+    st.tuples(st.just("wait"), st.sampled_from([0.01, 0.3, 1.0, 6.0, 30.0]), st.just(0)),
+    st.tuples(st.just("renew"), st.just(0), st.just(0)),
+)
+
+
+@given(
+    limit=st.integers(1, 12),
+    valid_for_ms=st.sampled_from([1_000, 15_000, 600_000]),
+    near=st.booleans(),
+    steps=st.lists(STEPS, max_size=60),
+)
+def test_whatever_happens_nothing_is_spent_that_was_not_granted_and_every_unit_is_accounted_for(
+    a, limit, valid_for_ms, near, steps
+):
+    w = World(a.ledger(limit, near=near, valid_for_ms=valid_for_ms))
+    spent = 0
+    for kind, x, y in steps:
+        if kind == "request":
+            w.request(x, y)
+        elif kind == "talk":
+            w.talk(lose=x, sweep=y)
+        elif kind == "end" and w.under_way:
+            w.end(x, signed=y)
+        elif kind == "wait":
+            w.at += x
+            w.book.tire(w.at)
+        elif kind == "renew" and w.epoch < 3:
+            spent += w.applied  # the model's ledger has one grant: units of the old epoch end before it is replaced
+            w.drain()
+            assert w.applied <= limit
+            assert w.ledger.settled == w.applied
+            w.applied, w.ledger.settled = 0, 0
+            w.epoch = w.ledger.epoch = w.epoch + 1
+        assert w.applied + sum(u.count for u in w.under_way) <= limit
+    w.drain()
+    assert w.ledger.settled == w.applied <= limit
+    assert not w.ledger.open
