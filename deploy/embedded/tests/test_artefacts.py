@@ -1,4 +1,5 @@
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,13 @@ class FakeRepository:
         self.contents = list(contents)
         self.asked: list[str] = []
 
-    def __call__(self, coordinates: str, folder: Path) -> Path:
+    def __call__(self, coordinates: str, folder: Path, heard: Callable[[int], None]) -> Path:
         self.asked.append(coordinates)
         content = self.contents.pop(0) if len(self.contents) > 1 else self.contents[0]
         if isinstance(content, Exception):
             raise content
         (folder / "jar").write_bytes(content)
+        heard(len(content))
         return folder / "jar"
 
 
@@ -75,6 +77,17 @@ def test_a_second_try_resumes_where_the_first_one_ended() -> None:
     second = FakeRepository(b"one")
     fetched(wanted, print, second)
     assert set(second.asked) == {"group:one:1.0"}
+
+
+def test_whoever_hears_the_progress_can_end_it() -> None:
+    class Ended(Exception):
+        """The stack was told to stop."""
+
+    def stop(_: str) -> None:
+        raise Ended
+
+    with pytest.raises((Ended, CannotFetch)):
+        fetched([an_artefact()], stop, FakeRepository(CONTENT))
 
 
 def test_every_supported_platform_is_pinned() -> None:

@@ -1,6 +1,7 @@
 """What a person sees while a stack comes up and once it is there: a live table on a terminal, plain lines elsewhere."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,7 +28,8 @@ class Display:
     def say(self, text: str) -> None:
         """One line, or on a terminal the line under the table while there is one."""
         if text != self.last:
-            self.console.print(text, markup=False)
+            with contextlib.suppress(OSError):  # a terminal that was closed is no reason to stop
+                self.console.print(text, markup=False)
         self.last = text
 
     @contextmanager
@@ -46,7 +48,9 @@ class Display:
 
     def progress(self, stack: Stack) -> Table:
         """The live table."""
-        table = Table(box=None, title=f"{stack.phase}, {time.monotonic() - self.began:.0f} s", title_justify="left")
+        table = Table(
+            box=None, show_header=False, title=f"{stack.phase}, {time.monotonic() - self.began:.0f} s", title_justify="left"
+        )
         for name in (*PARTS, *SERVICES):
             kept = stack.kept.get(name)
             table.add_row(name, MARKS[kept.health] if kept else "[dim]waiting[/]")

@@ -90,14 +90,17 @@ class Kept:
         loop, pause = asyncio.get_running_loop(), 0.5
         while True:
             began = loop.time()
-            async with self.starting:
-                self.process = await self.spawn(launch())
-            code = await self.process.wait()
+            try:
+                async with self.starting:
+                    self.process = await self.spawn(launch())
+                ended = how(await self.process.wait())
+            except OSError as error:  # no more processes, a full disk: it may pass
+                ended = f"it cannot be started: {error}"
             self.health = "down"
             if self.was_healthy and loop.time() - began > GOOD_AFTER:
                 pause = 0.5
             self.restarts += 1
-            self.say(f"{self.name} ended ({how(code)}); starting it again in {pause:g} s. Its log: {self.log}")
+            self.say(f"{self.name} ended ({ended}); starting it again in {pause:g} s. Its log: {self.log}")
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
@@ -148,6 +151,8 @@ class Kept:
 
     def tail(self, lines: int = 15) -> str:
         """The end of its log, as a sentence for a message."""
+        if self.launch is None:
+            return "It is a server of yours (DATABASE_URL, KAFKA_BOOTSTRAP): is it there?"
         said = tail(self.log, lines)
         return f"The end of {self.log}:\n{said}" if said else f"It said nothing ({self.log} is empty)."
 

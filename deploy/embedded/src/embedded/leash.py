@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
-PR_SET_KEEPCAPS = 8
+PR_SET_SECUREBITS = 28
+SECBIT_NO_SETUID_FIXUP = 4
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 CLONE_NEWUSER = 0x10000000
@@ -54,7 +55,8 @@ def enter_user_namespace() -> None:
 def become_nobody() -> None:
     """Root becomes `nobody` and keeps the one capability that lets it pass folders only root can enter."""
     c = libc()
-    check(c.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "prctl")
+    # With this bit a change of the user keeps capabilities, and access(2), which PostgreSQL asks about its programs, honours them.
+    check(c.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0), "prctl")
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)

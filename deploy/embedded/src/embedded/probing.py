@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from embedded.keeping import Health, Probe
 from embedded.parts import kafka, postgres
+from embedded.refusals import CannotStart
 
 PATIENCE = 2.0
 
@@ -21,14 +22,30 @@ def of(answers: Callable[[], bool]) -> Probe:
 
 def of_postgres(url: str) -> Probe:
     """Whether the server at a database URL takes connections."""
-    where = urlsplit(url)
-    return of(lambda: postgres.answers(where.hostname or "127.0.0.1", where.port or 5432))
+    host, port = place("DATABASE_URL", url if "://" in url else "", 5432)
+    return of(lambda: postgres.answers(host, port))
 
 
 def of_kafka(bootstrap: str) -> Probe:
     """Whether the first of the bootstrap servers takes requests."""
-    host, _, port = bootstrap.partition(",")[0].strip().rpartition(":")
-    return of(lambda: kafka.answers(host or "127.0.0.1", int(port)))
+    host, port = place("KAFKA_BOOTSTRAP", f"kafka://{bootstrap.partition(',')[0].strip()}", 9092)
+    return of(lambda: kafka.answers(host, port))
+
+
+def place(variable: str, url: str, otherwise: int) -> tuple[str, int]:
+    """Host and port of a URL.
+
+    Raises:
+        CannotStart: it names none.
+    """
+    try:
+        where = urlsplit(url)
+        host, port = where.hostname, where.port or otherwise
+    except ValueError:
+        host = None
+    if not host:
+        raise CannotStart("The stack", f"{variable} names no server")
+    return host, port
 
 
 def of_url(url: str) -> Probe:

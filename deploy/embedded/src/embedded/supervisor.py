@@ -23,6 +23,8 @@ from embedded.state import State, read_json
 Phase = Literal["starting", "seeding", "ready", "stopping"]
 WITHIN = 90.0
 """Seconds a process may take from its start to its health; the first start of a slow machine included."""
+ELSEWHERE_WITHIN = 20.0
+"""Seconds a server of the user's own has to answer."""
 CONFIRM_WITHIN = 10.0
 SEED_WITHIN = 180.0
 PARTS = ("postgres", "kafka", "mailbox", "sandbox-ca", "traces")
@@ -105,7 +107,7 @@ class Stack:
         """Begins to keep a process and waits for its health."""
         self.kept[name] = kept = Kept(name, launch, probe, self.state.log(name), self.say, self.marker, moves=moves)
         kept.begin()
-        await kept.healthy(WITHIN)
+        await kept.healthy(WITHIN if launch else ELSEWHERE_WITHIN)
 
     async def seed(self) -> None:
         """Makes the demo account, in a process of its own. Nothing is undone when it fails: the next `up` tries again."""

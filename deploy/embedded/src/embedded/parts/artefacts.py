@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from embedded.refusals import CannotFetch
+from embedded.refusals import CannotFetch, Refusal
 
 KAFKA = ("org.apache.kafka:kafka_2.13:4.3.1", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4")
 """Resolved one by one: the second's parent would otherwise choose versions for the first. It lets the broker log."""
@@ -32,7 +33,12 @@ MANIFEST = Path(__file__).with_name("artefacts.json")
 ATTEMPTS = 3
 THREADS = 8
 
+PATIENCE = 20
+"""Seconds without a byte after which a download counts as broken."""
+
 Progress = Callable[[str], None]
+Download = Callable[[str, Path, Callable[[int], None]], Path]
+"""Downloads coordinates into a folder, telling how many bytes came; the file."""
 
 
 @dataclass(frozen=True, order=True)
@@ -84,10 +90,10 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def fetched(
-    artefacts: list[Artefact], progress: Progress = print, download: Callable[[str, Path], Path] | None = None
-) -> list[Path]:
-    """The files of the artefacts, fetching in threads what is missing or spoilt. `progress` hears a sentence now and then.
+def fetched(artefacts: list[Artefact], progress: Progress = print, download: Download | None = None) -> list[Path]:
+    """The files of the artefacts, fetching in threads what is missing or spoilt.
+
+    `progress` hears a sentence now and then; an exception that it raises ends the fetching.
 
     Raises:
         CannotFetch: something could not be downloaded, or is not what was pinned.
@@ -105,22 +111,41 @@ def fetched(
     return [artefact.path() for artefact in artefacts]
 
 
-def fetch_all(missing: list[Artefact], progress: Progress, download: Callable[[str, Path], Path]) -> None:
-    """Downloads in threads; each file is checked and moved to its place on its own, so a second try resumes."""
-    total, done = sum(artefact.size for artefact in missing), 0
+class Tally:
+    """Counts the bytes that several threads have fetched and tells each tenth of the way."""
+
+    def __init__(self, artefacts: list[Artefact], progress: Progress) -> None:
+        self.names = artefacts[0].filename if len(artefacts) == 1 else f"{len(artefacts)} jars"
+        self.total, self.done, self.told = sum(artefact.size for artefact in artefacts), 0, -1
+        self.progress, self.lock = progress, threading.Lock()
+        self.ended = False
+
+    def add(self, count: int) -> None:
+        """Hears that `count` more bytes are there."""
+        if self.ended:
+            raise CannotFetch("The download was ended")
+        with self.lock:
+            self.done += count
+            tenth = min(10 * self.done // self.total, 10)
+            if tenth > self.told:
+                self.told = tenth
+                self.progress(f"fetching {self.names}: {self.done >> 20} of {self.total >> 20} MB")
+
+
+def fetch_all(missing: list[Artefact], progress: Progress, download: Download) -> None:
+    """Downloads in threads, the largest first; each file is moved to its place on its own, so a second try resumes."""
+    tally = Tally(missing, progress)
     with ThreadPoolExecutor(THREADS) as threads:
-        work = [threads.submit(fetch, artefact, progress, download) for artefact in sorted(missing, key=lambda a: -a.size)]
         try:
-            for artefact, future in zip(sorted(missing, key=lambda a: -a.size), work, strict=True):
-                future.result()
-                done += artefact.size
-                progress(f"fetching {len(missing)} files: {done >> 20} of {total >> 20} MB")
+            for work in [threads.submit(fetch, one, tally, download) for one in sorted(missing, key=lambda a: -a.size)]:
+                work.result()
         except BaseException:
+            tally.ended = True
             threads.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def fetch(artefact: Artefact, progress: Progress, download: Callable[[str, Path], Path]) -> None:
+def fetch(artefact: Artefact, tally: Tally, download: Download) -> None:
     """Downloads one artefact into a temporary folder beside its place, checks it and moves it there."""
     path = artefact.path()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +153,9 @@ def fetch(artefact: Artefact, progress: Progress, download: Callable[[str, Path]
     for attempt in range(1, ATTEMPTS + 1):
         with scratch() as folder:
             try:
-                got = download(artefact.coordinates, folder)
+                got = download(artefact.coordinates, folder, tally.add)
+            except Refusal:
+                raise
             except Exception as error:  # noqa: BLE001  (whatever stops a download is told in the same sentence)
                 problem = f"{type(error).__name__}: {error}"
             else:
@@ -137,7 +164,7 @@ def fetch(artefact: Artefact, progress: Progress, download: Callable[[str, Path]
                     return
                 problem = f"its SHA-256 is not the pinned {artefact.sha256} (interrupted, or not the same file)"
         if attempt < ATTEMPTS:
-            progress(f"{artefact.filename}: {problem}; trying again")
+            tally.progress(f"{artefact.filename}: {problem}; trying again")
     raise CannotFetch(
         f"{artefact.filename} ({artefact.coordinates}) cannot be fetched: {problem}. "
         "Check the connection and start again; what is there is kept."
@@ -153,26 +180,22 @@ def scratch() -> Iterator[Path]:
         yield Path(folder)
 
 
-def by_coordinates(coordinates: str, folder: Path) -> Path:
-    """Downloads one jar through jgo, which knows Maven Central, into `folder`."""
-    artefact = maven(folder)(coordinates)
-    return Path(artefact.resolve())
-
-
-def maven(folder: Path) -> Callable[[str], Any]:
-    """A function from coordinates to jgo's artefact, with `folder` as its local repository."""
+def by_coordinates(coordinates: str, folder: Path, heard: Callable[[int], None] = lambda _: None) -> Path:
+    """Downloads one jar into `folder` through jgo, which knows where Maven's central repository is."""
     import logging
 
     from jgo.maven import MavenContext
+    from jgo.maven._resolver import PythonResolver
+
+    @contextmanager
+    def progress(_: str, __: int) -> Iterator[Callable[[int], None]]:
+        yield heard
 
     logging.getLogger("jgo").setLevel(logging.ERROR)
-    context = MavenContext(repo_cache=folder, local_repos=[], timeout=60)
-
-    def of(coordinates: str) -> Any:
-        group, name, version, *classifier = coordinates.split(":")
-        return context.project(group, name).at_version(version).artifact(classifier=classifier[0] if classifier else "")
-
-    return of
+    context = MavenContext(PythonResolver(progress_callback=progress), repo_cache=folder, local_repos=[], timeout=PATIENCE)
+    group, name, version, *classifier = coordinates.split(":")
+    component = context.project(group, name).at_version(version)
+    return Path(component.artifact(classifier=classifier[0] if classifier else "").resolve())
 
 
 def pin(progress: Progress = print) -> None:

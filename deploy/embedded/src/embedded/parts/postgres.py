@@ -64,12 +64,27 @@ class Postgres:
     def launch(self) -> Launch:
         """The server itself; SIGINT is its fast shutdown."""
         programs = installed(lambda _: None)
+        self.forget_stale_pid()
         argv = [str(programs / "postgres"), "-D", str(self.folder / "data"), "-h", "127.0.0.1", "-p", str(self.port), "-k", ""]
         settings = ["max_connections=300", "shared_buffers=64MB", "log_line_prefix=%m [%p] ", "timezone=UTC", "log_timezone=UTC"]
         settings += [] if self.durable else ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
         for setting in settings:
             argv += ["-c", setting]
         return Launch((*argv,), libraries(programs), signal.SIGINT, end_signal=signal.SIGINT, way=self.way)
+
+    def forget_stale_pid(self) -> None:
+        """After a crash the pid in postmaster.pid may be another process's by now, and PostgreSQL would refuse to start."""
+        import psutil  # type: ignore[import-untyped]  # it ships no types
+
+        note = self.folder / "data" / "postmaster.pid"
+        try:
+            running = str(self.folder / "data") in psutil.Process(int(note.read_text().split("\n", 1)[0])).cmdline()
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, psutil.Error):
+            running = False
+        if not running:
+            note.unlink(missing_ok=True)
 
     def answers(self) -> bool:
         """Whether it takes connections: it asks for a password. Blocking, at most a second."""
