@@ -41,17 +41,23 @@ TTold = TypeVar("TTold", bound=Told)
 
 def encode(event: Told, *, event_id: UUID, source: str, at: datetime, traceparent: str | None = None) -> tuple[bytes, Headers]:
     """The value and the headers of `event`'s record. `at` is the service's clock, aware; Kafka's own record time stays real."""
+    headers = headers_of(event.type, event_id=event_id, source=source, at=at, traceparent=traceparent)
+    return event.model_dump_json().encode(), headers
+
+
+def headers_of(kind: str, *, event_id: UUID, source: str, at: datetime, traceparent: str | None = None) -> Headers:
+    """The headers of a record of type `kind`, a tombstone's too."""
     headers = [
         ("ce_specversion", b"1.0"),
         ("ce_id", str(event_id).encode()),
-        ("ce_type", event.type.encode()),
+        ("ce_type", kind.encode()),
         ("ce_source", source.encode()),
         ("ce_time", at.astimezone(UTC).isoformat().replace("+00:00", "Z").encode()),
         ("content-type", b"application/json"),
     ]
     if traceparent:
         headers.append(("traceparent", traceparent.encode()))
-    return event.model_dump_json().encode(), headers
+    return headers
 
 
 def header(headers: Iterable[tuple[str, bytes]], name: str) -> str | None:
@@ -94,4 +100,15 @@ def event_time(headers: Iterable[tuple[str, bytes]]) -> datetime:
     return at
 
 
-__all__ = ["AwareDatetime", "Headers", "Message", "Told", "UnreadableEvent", "decode", "encode", "event_time", "header"]
+__all__ = [
+    "AwareDatetime",
+    "Headers",
+    "Message",
+    "Told",
+    "UnreadableEvent",
+    "decode",
+    "encode",
+    "event_time",
+    "header",
+    "headers_of",
+]

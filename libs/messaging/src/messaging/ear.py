@@ -1,0 +1,93 @@
+"""What is done with the records of one topic: read, handed to the handler, or put to the dead letters."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka.structs import TopicPartition
+from prometheus_client import Counter, Histogram
+
+from contracts import Told, UnreadableEvent
+from messaging.records import Heard, Incoming, read, types_on
+from messaging.tracing import hearing_many, hearing_one
+
+HEARD = Counter("events_heard_total", "Events handled, by outcome", ["topic", "outcome"])
+HANDLING = Histogram("event_handling_seconds", "Seconds a handler took, for one event or for a batch", ["topic"])
+
+Bury = Callable[[Incoming, str], Awaitable[None]]
+Done = dict[TopicPartition, int]
+"""The next offset to read of each partition: all before it are handled."""
+
+
+@dataclass
+class Ear:
+    """One topic's handler, and how it fares."""
+
+    topic: str
+    listens_for: tuple[type[Told], ...]
+    handler: Callable[[Any], Awaitable[None]]
+    in_batches: bool
+    tombstones: bool
+    failures: int = 0  # in a row
+    trouble: str | None = None  # what the handler failed with last, while it does
+    types: Mapping[str, type[Told]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """All types of the topic can be read, so that one nobody listens for is passed over and is no dead letter."""
+        self.types = types_on(self.topic)
+
+    async def take(self, records: Sequence[Incoming], done: Done, bury: Bury) -> None:
+        """Handles `records`, noting in `done` how far it came. Raises what the handler raised: the rest is to be read again."""
+        readable: list[tuple[Incoming, Heard]] = []
+        for record in records:
+            try:
+                heard = read(record, self.types)
+            except UnreadableEvent as refusal:
+                await self._buried(record, str(refusal), bury)
+                continue
+            if not self._wanted(heard):
+                continue
+            if self.in_batches:
+                readable.append((record, heard))
+            else:
+                await self._one(record, heard, bury)
+                done[_partition(record)] = record.offset + 1
+        if readable:
+            await self._batch(readable, bury)
+        for record in records:
+            done[_partition(record)] = record.offset + 1
+
+    def _wanted(self, heard: Heard) -> bool:
+        return self.tombstones if heard.event is None else isinstance(heard.event, self.listens_for)
+
+    async def _one(self, record: Incoming, heard: Heard, bury: Bury) -> None:
+        with hearing_one(self.topic, list(record.headers)), HANDLING.labels(self.topic).time():
+            try:
+                await self.handler(heard)
+            except UnreadableEvent as refusal:
+                await self._buried(record, str(refusal), bury)
+                return
+        HEARD.labels(self.topic, "handled").inc()
+
+    async def _batch(self, readable: list[tuple[Incoming, Heard]], bury: Bury) -> None:
+        """All in one call; when one of them is refused as unreadable, each by itself, to find it."""
+        with hearing_many(self.topic, (list(record.headers) for record, _ in readable)), HANDLING.labels(self.topic).time():
+            try:
+                await self.handler([heard for _, heard in readable])
+            except UnreadableEvent as refusal:
+                if len(readable) == 1:
+                    await self._buried(readable[0][0], str(refusal), bury)
+                    return
+            else:
+                HEARD.labels(self.topic, "handled").inc(len(readable))
+                return
+        for one in readable:
+            await self._batch([one], bury)
+
+    async def _buried(self, record: Incoming, reason: str, bury: Bury) -> None:
+        await bury(record, reason)
+        HEARD.labels(self.topic, "unreadable").inc()
+
+
+def _partition(record: Incoming) -> TopicPartition:
+    return TopicPartition(record.topic, record.partition)

@@ -1,0 +1,121 @@
+"""The one way we produce: idempotent, acknowledged by all in-sync replicas, in bounded time, healing by itself."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaProducer
+
+from contracts.envelope import Headers
+
+CONNECT_S = 5.0
+CLOSE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What goes on the bus."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class Producer:
+    """An aiokafka producer that is thrown away after any failure.
+
+    A living one answers OutOfOrderSequenceNumber for ever after the broker lost or re-made its log, and retries for ever
+    what nobody waits for any more.
+    """
+
+    def __init__(self, bootstrap: str, client_id: str) -> None:
+        self._bootstrap = servers(bootstrap)
+        self._client_id = client_id
+        self._producer: AIOKafkaProducer | None = None
+        self._making = asyncio.Lock()
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def connect(self) -> None:
+        """Makes the connection now instead of at the first record. Raises what hinders it."""
+        await self._current()
+
+    async def send(self, records: Sequence[Record], *, within_s: float) -> None:
+        """Returns when all are acknowledged; those of one key stay in order. Raises TimeoutError or a KafkaError.
+
+        After a failure some of them may have arrived, or arrive yet.
+        """
+        producer: AIOKafkaProducer | None = None
+        sent: list[asyncio.Future[object]] = []
+        try:
+            async with asyncio.timeout(within_s):
+                producer = await self._current()
+                for record in records:
+                    acknowledged = await producer.send(record.topic, record.value, key=record.key, headers=record.headers)
+                    sent.append(acknowledged)
+                await asyncio.gather(*sent)
+        except BaseException:
+            for acknowledged in sent:
+                acknowledged.add_done_callback(_retrieved)
+            if producer is not None:
+                self._discard(producer)
+            raise
+
+    async def close(self) -> None:
+        """Closes the connections; bounded."""
+        if self._producer is not None:
+            self._discard(self._producer)
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=CLOSE_S)
+
+    async def _current(self) -> AIOKafkaProducer:
+        async with self._making:
+            if self._closing:  # what the last one had in flight must not overtake what this one sends
+                await asyncio.wait(self._closing, timeout=CLOSE_S)
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    bootstrap_servers=self._bootstrap,
+                    client_id=self._client_id,
+                    acks="all",
+                    enable_idempotence=True,
+                    linger_ms=1,
+                    max_batch_size=262_144,
+                    request_timeout_ms=4_000,
+                    retry_backoff_ms=100,
+                    metadata_max_age_ms=30_000,
+                )
+                try:
+                    await asyncio.wait_for(producer.start(), CONNECT_S)
+                except BaseException:
+                    self._discard(producer)
+                    raise
+                self._producer = producer
+            return self._producer
+
+    def _discard(self, producer: AIOKafkaProducer) -> None:
+        if self._producer is producer:
+            self._producer = None
+        closing = asyncio.create_task(_closed(producer))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+
+async def _closed(producer: AIOKafkaProducer) -> None:
+    """Stops it without waiting for what it still wants to send: aiokafka's own stop would flush, for ever when it cannot."""
+    sender = producer._sender.sender_task  # noqa: SLF001 - there is no public way to give up
+    if sender is not None:
+        sender.cancel()
+    with suppress(Exception):
+        await asyncio.wait_for(producer.stop(), CLOSE_S)
+
+
+def _retrieved(acknowledged: asyncio.Future[object]) -> None:
+    """Nobody waits for it any more; asyncio shall not complain."""
+    if not acknowledged.cancelled():
+        acknowledged.exception()
+
+
+def servers(bootstrap: str) -> list[str]:
+    """`host:port,host:port` as the list that the clients want."""
+    return [part.strip() for part in bootstrap.split(",") if part.strip()]
