@@ -45,9 +45,12 @@ async def migrate(url: str, package: str) -> None:
     """
     engine = open_engine(url, pool_size=1)
     try:
-        async with await _reach(engine) as connection:
+        connection = await _reach(engine)
+        try:
             await connection.run_sync(_upgrade, package)
             await connection.commit()
+        finally:
+            await connection.close()
     finally:
         await engine.dispose()
 
