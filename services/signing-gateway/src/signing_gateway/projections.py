@@ -1,10 +1,10 @@
 """What the gateway knows of accounts, certificates, client services and grants: the newest state of each, in memory."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
-from contracts import AccessGrant, Account, Certificate, ClientService, Told
+from contracts import AccessGrant, Account, Certificate, ClientService, Told, UnreadableEvent
 from signing_gateway.permission import KnownAccount, KnownGrant, KnownService
 
 
@@ -26,17 +26,15 @@ class Newest(Generic[TState]):
     def __init__(self) -> None:
         self._states: dict[UUID, TState] = {}
 
-    def keep(self, key: UUID, state: TState) -> bool:
-        """Keeps `state` unless as new a one is known; answers whether it was kept."""
+    def keep(self, key: UUID, state: TState) -> None:
+        """Keeps `state` unless as new a one is known."""
         known = self._states.get(key)
-        if known is not None and known.version >= state.version:
-            return False
-        self._states[key] = state
-        return True
+        if known is None or known.version < state.version:
+            self._states[key] = state
 
-    def forget(self, key: UUID) -> TState | None:
+    def forget(self, key: UUID) -> None:
         """The aggregate is gone."""
-        return self._states.pop(key, None)
+        self._states.pop(key, None)
 
     def get(self, key: UUID) -> TState | None:
         """The newest state, or None."""
@@ -69,19 +67,23 @@ class Known:
     def keep_service(self, told: ClientService) -> None:
         """A client service changed."""
         before = self.services.get(told.client_service_id)
-        if not self.services.keep(told.client_service_id, KnownService.of(told)):
+        self.services.keep(told.client_service_id, KnownService.of(told))
+        now = self.services.get(told.client_service_id)
+        if now is before or now is None:
             return
         if before:
             self._by_client_id.pop(before.client_id, None)
-        if told.status != "deleted":
-            self._by_client_id[told.client_id] = told.client_service_id
+        if now.status != "deleted":
+            self._by_client_id[now.client_id] = now.id
 
     def forget_service(self, key: str) -> None:
         """A client service is gone."""
-        if gone := self.services.forget(UUID(key)):
+        gone = self.services.get(_id(key))
+        if gone:
             self._by_client_id.pop(gone.client_id, None)
+            self.services.forget(gone.id)
 
-    def apply(self) -> Mapping[type[Told], Callable[[Any], object]]:
+    def apply(self) -> dict[type[Told], Callable[[Any], None]]:
         """What to do with each telling, for `messaging.StateTopics`."""
         return {
             Account: lambda told: self.accounts.keep(told.account_id, KnownAccount.of(told)),
@@ -90,11 +92,18 @@ class Known:
             AccessGrant: lambda told: self.grants.keep(told.certificate_id, KnownGrant.of(told)),
         }
 
-    def forget(self) -> Mapping[type[Told], Callable[[str], object]]:
+    def forget(self) -> dict[type[Told], Callable[[str], None]]:
         """What to do with each tombstone."""
         return {
-            Account: lambda key: self.accounts.forget(UUID(key)),
-            Certificate: lambda key: self.certificates.forget(UUID(key)),
+            Account: lambda key: self.accounts.forget(_id(key)),
+            Certificate: lambda key: self.certificates.forget(_id(key)),
             ClientService: self.forget_service,
-            AccessGrant: lambda key: self.grants.forget(UUID(key)),
+            AccessGrant: lambda key: self.grants.forget(_id(key)),
         }
+
+
+def _id(key: str) -> UUID:
+    try:
+        return UUID(key)
+    except ValueError:
+        raise UnreadableEvent("the key is no id") from None

@@ -136,6 +136,8 @@ class Bed:
     service: ClientService
     now: datetime = NOW
     monitor_away: bool = False
+    monitor_url: str = ""
+    connector_url: str = ""
     url: str = ""
     http: Any = None
     token: str = ""
@@ -202,7 +204,8 @@ async def serving(stack: AsyncExitStack, routes: dict[str, Any]) -> str:
 
 
 @pytest.fixture
-async def bed(a: Any, keys: dict[str, Any]) -> AsyncIterator[Bed]:
+async def neighbours(a: Any, keys: dict[str, Any]) -> AsyncIterator[Bed]:
+    """The grant monitor and the CA connector as servers, and no gateway yet."""
     account_id, certificate_id, secret = uuid4(), uuid4(), "s3cret+/%"
     account = a.account(account_id)
     certificate = a.certificate(certificate_id, account_id, chain=[self_signed(keys["RSA"]), "BBBB"])
@@ -218,19 +221,28 @@ async def bed(a: Any, keys: dict[str, Any]) -> AsyncIterator[Bed]:
         certificate=certificate,
         service=service,
     )
-    for event in (account, certificate, service, a.grant(certificate_id)):
+    async with AsyncExitStack() as stack:
+        bed.monitor_url = await serving(stack, {"/internal/v1/allowances": bed.allowances})
+        bed.connector_url = await serving(stack, {"/internal/v1/signatures": bed.authority.signatures})
+        bed.http = await stack.enter_async_context(aiohttp.ClientSession())
+        yield bed
+
+
+@pytest.fixture
+async def bed(a: Any, neighbours: Bed) -> AsyncIterator[Bed]:
+    """A gateway that may sign, with a bus that does as a test says."""
+    bed = neighbours
+    for event in (bed.account, bed.certificate, bed.service, a.grant(bed.certificate.certificate_id)):
         bed.known.apply()[type(event)](event)
     async with AsyncExitStack() as stack:
         yield await running(bed, stack)
 
 
 async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
-    """Starts the neighbours, then the gateway; the stack ends them in reverse."""
+    """Starts the gateway's own parts."""
     issuer = TokenIssuer("signing-gateway", an_ed25519_pem(), lambda: bed.now)
-    monitor_url = await serving(stack, {"/internal/v1/allowances": bed.allowances})
-    connector_url = await serving(stack, {"/internal/v1/signatures": bed.authority.signatures})
-    monitor = InternalCalls(monitor_url, audience="grant-monitor", issuer=issuer, timeout_s=1)
-    connector = InternalCalls(connector_url, audience="ca-connector", issuer=issuer, timeout_s=1)
+    monitor = InternalCalls(bed.monitor_url, audience="grant-monitor", issuer=issuer, timeout_s=1)
+    connector = InternalCalls(bed.connector_url, audience="ca-connector", issuer=issuer, timeout_s=1)
     bed.asker = Asker(
         await stack.enter_async_context(monitor), bed.known.spendable_epoch, f"gateway-{bed.service.client_service_id}"
     )
@@ -246,17 +258,37 @@ async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
     bed.token = bed.renewed_token()
     access = Access(bed.known, bed.topics, bed.tokens, lambda: bed.now)
     app = api(access, signer, public_url="http://gateway.test", max_hashes=100)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None))
-    server.capture_signals = nullcontext
-    listening = socket.create_server(("127.0.0.1", 0))
-    tasks = [asyncio.create_task(server.serve(sockets=[listening])), asyncio.create_task(bed.asker.run())]
+    talking = asyncio.create_task(bed.asker.run())
+    bed.url = await listening(app, stack)
+
+    async def close() -> None:
+        await bed.asker.close()
+        await asyncio.wait_for(talking, 10)
+
+    stack.push_async_callback(close)
+    return bed
+
+
+async def listening(app: Any, stack: AsyncExitStack) -> str:
+    """Serves an ASGI application; its address."""
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
+    server.capture_signals = nullcontext  # type: ignore[assignment,method-assign] # pytest's signals stay its own
+    taken = socket.create_server(("127.0.0.1", 0))
+    serving = asyncio.create_task(server.serve(sockets=[taken]))
 
     async def stop() -> None:
         server.should_exit = True
-        await bed.asker.close()
-        await asyncio.wait_for(asyncio.gather(*tasks), 15)
+        await asyncio.wait_for(serving, 10)
 
     stack.push_async_callback(stop)
-    bed.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    bed.http = await stack.enter_async_context(aiohttp.ClientSession())
-    return bed
+    return f"http://127.0.0.1:{taken.getsockname()[1]}"
+
+
+@pytest.fixture
+def pem() -> Callable[[], str]:
+    return an_ed25519_pem
+
+
+@pytest.fixture
+def listen() -> Callable[[Any, AsyncExitStack], Any]:
+    return listening

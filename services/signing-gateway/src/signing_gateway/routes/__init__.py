@@ -12,7 +12,9 @@ from signing_gateway.signing import Signer
 
 def api(access: Access, signer: Signer, *, public_url: str, max_hashes: int) -> FastAPI:
     """The application clients reach. Its OpenAPI document is made by `api(...).openapi()` and is not served (ASVS 13.4.5)."""
-    app = FastAPI(title="Sinete signing gateway", version="2.0.0.2", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="Sinete signing gateway", version="2.0.0.2", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
     install_answers(app)
     app.include_router(token_routes(access))
     app.include_router(info_routes(public_url))
