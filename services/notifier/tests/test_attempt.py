@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from notifier.attempt import Again, Later, Never, Sent, told_reason, verdict
 
 BEGAN = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)

@@ -5,10 +5,11 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from contracts import AccessGrant, Expiry, Warned
-from contracts.notices import NoticeKind
 from hypothesis import given
 from hypothesis import strategies as st
+
+from contracts import AccessGrant, Expiry, Warned
+from contracts.notices import NoticeKind
 from notifier.notice import (
     Line,
     OpenLine,

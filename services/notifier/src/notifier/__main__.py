@@ -2,7 +2,6 @@
 
 from hosting import Clock, utc_now
 from hosting.commands import run_command
-
 from notifier.app import build
 from notifier.settings import Settings
 

@@ -1,18 +1,17 @@
 """The notifier, put together."""
 
-from hosting import Clock, host_utc
-from hosting.database import open_engine, sessions_of
-from hosting.serving import App
-from hosting.service_tokens import TokenVerifier
-from messaging import Hearing, Relay
-from observability import Health
 from sqlalchemy import text
 
-from notifier.carriers.smtp import MailServer
+from hosting import Clock, host_utc
+from hosting.database import open_engine, sessions_of
+from hosting.service_tokens import TokenVerifier
+from hosting.serving import App
+from messaging import Hearing, Relay
 from notifier.carriers.sms import SmsGateway
+from notifier.carriers.smtp import MailServer
 from notifier.consumers import listen
 from notifier.letter import Letters
-from notifier.mail import address
+from notifier.mail import sender_of
 from notifier.routes import routes
 from notifier.sealing import Sealer
 from notifier.settings import Settings
@@ -21,6 +20,7 @@ from notifier.worker.delivering import Deliveries
 from notifier.worker.messages import PersonalMessages
 from notifier.worker.notices import NoticeMails
 from notifier.worker.taking_up import TakingUp
+from observability import Health
 
 SERVICE = "notifier"
 
@@ -29,7 +29,7 @@ def build(settings: Settings, clock: Clock) -> App:
     """The whole process. Readiness needs the database and the bus, never the mail server: mails wait for that one."""
     engine = open_engine(settings.database_url.get_secret_value())
     sessions = sessions_of(engine)
-    sender = address(settings.mail_from, settings.mail_from_name)
+    sender = sender_of(settings.mail_from)
     sealer = Sealer(settings.master_key.get_secret_value())
     mail_server = MailServer(
         host=settings.smtp_host,

@@ -2,16 +2,16 @@
 
 from zoneinfo import ZoneInfo
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from contracts import AccessGrant, Account, Certificate, ClientService, Operator, UnreadableEvent
 from hosting import Clock
 from hosting.database import Sessions
 from messaging import Heard, Hearing
-from observability import get_logger
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from notifier.notice import lines_of, void_reason
 from notifier.storage.lines import add_line, ledger_begun_at, unheard
 from notifier.storage.projections import keep_account, keep_certificate, keep_client_service, keep_grant, keep_operator
+from observability import get_logger
 
 log = get_logger(__name__)
 

@@ -7,10 +7,10 @@ from typing import Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from contracts import AccessGrant
-from contracts.notices import NoticeKind
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from contracts import AccessGrant
+from contracts.notices import NoticeKind
 from notifier.notice import Service, suspended
 
 LANGUAGES = ("en", "pt")

@@ -2,9 +2,9 @@
 
 import re
 
-from contracts.messages import PersonalMessage
 from pydantic import BaseModel, ConfigDict
 
+from contracts.messages import PersonalMessage
 from notifier.letter import Letter
 from notifier.mail import MailRefused, address
 
@@ -12,7 +12,7 @@ _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 DEFAULT_SUBJECT = "Sinete"
 
 
-class MessageNotSendable(ValueError):  # noqa: N818 - a refusal in plain words
+class MessageNotSendable(ValueError):
     """What was asked for can never be delivered: says which field and what to do, never what it holds."""
 
 

@@ -5,20 +5,20 @@ from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
+from fastapi import Depends, FastAPI, Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
 from contracts.messages import MessageAccepted, PersonalMessage
 from contracts.notices import NoticeKind
-from fastapi import Depends, FastAPI, Query
 from hosting import Clock
 from hosting.database import Sessions
 from hosting.problems import install_problems
 from hosting.service_tokens import TokenVerifier, caller
-from observability import get_logger
-from pydantic import AwareDatetime, BaseModel, ConfigDict
-
 from notifier.message import MessageNotSendable, body_of
 from notifier.sealing import Sealer
 from notifier.storage.messages import queue
 from notifier.storage.notices import certificates_of, mails_with
+from observability import get_logger
 
 log = get_logger(__name__)
 

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from hosting.settings import ProcessSettings
 from pydantic import Field, SecretStr, field_validator
 
-from notifier.mail import address
+from hosting.settings import ProcessSettings
+from notifier.mail import sender_of
 from notifier.sealing import Sealer
 
 
@@ -17,8 +17,7 @@ class Settings(ProcessSettings):
     smtp_username: str = ""  # empty: no AUTH
     smtp_password: SecretStr = SecretStr("")
     smtp_ca_file: Path | None = None  # PEM of who vouches for the mail server; unset: the system's authorities
-    mail_from: str  # the bare address; its domain is that of every Message-ID
-    mail_from_name: str = "Sinete"
+    mail_from: str  # `address` or `name <address>`; its domain is that of every Message-ID
     back_office_url: str  # every link in a mail begins with it
     sms_url: str = ""  # POST {"to", "text"}; empty: no SMS can be sent
     sms_token: SecretStr = SecretStr("")
@@ -31,8 +30,8 @@ class Settings(ProcessSettings):
 
     @field_validator("mail_from")
     @classmethod
-    def _is_an_address(cls, told: str) -> str:
-        address(told)
+    def _is_a_sender(cls, told: str) -> str:
+        sender_of(told)
         return told
 
     @field_validator("master_key")

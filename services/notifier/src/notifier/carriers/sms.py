@@ -6,7 +6,7 @@ import aiohttp
 
 from notifier.attempt import Later, Never, Outcome, Sent
 
-TIMEOUT_S = 20
+TIMEOUT_S = 15
 MAY_PASS = frozenset({401, 403, 408, 425, 429})  # our own credentials are wrong, or the gateway asks for patience
 
 

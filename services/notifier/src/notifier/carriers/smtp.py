@@ -18,8 +18,9 @@ from aiosmtplib import (
 )
 
 from notifier.attempt import Later, Never, Outcome, Sent, told_reason
+from notifier.mail import on_the_wire
 
-STEP_S = 20  # for each command; the whole is bounded by the worker
+STEP_S = 15  # for each command; the whole is bounded by the worker
 FAREWELL_S = 2
 ABOUT_THIS_MAIL = (SMTPSenderRefused, SMTPRecipientRefused, SMTPDataError)
 
@@ -55,7 +56,7 @@ class MailServer:
         try:
             await smtp.connect()
             handed_over = True
-            await smtp.sendmail(self.sender.addr_spec, [recipient.addr_spec], mail.as_bytes())
+            await smtp.sendmail(self.sender.addr_spec, [recipient.addr_spec], on_the_wire(mail))
         except SMTPRecipientsRefused as refusal:
             return _refused(refusal.recipients[0])
         except SMTPResponseException as refusal:

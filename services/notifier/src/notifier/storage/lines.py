@@ -17,8 +17,7 @@ OPEN = line.c.notice_id.is_(None) & line.c.void_reason.is_(None)
 async def ledger_begun_at(session: AsyncSession, now: datetime) -> datetime:
     """When this notifier's tables first began; `now` when that is now."""
     await session.execute(insert(ledger).values(id=1, begun_at=now).on_conflict_do_nothing())
-    begun_at = await session.scalar(select(ledger.c.begun_at))
-    assert begun_at is not None
+    begun_at: datetime = (await session.execute(select(ledger.c.begun_at))).scalar_one()
     return begun_at
 
 

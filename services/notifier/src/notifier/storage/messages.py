@@ -33,6 +33,5 @@ async def queue(
         )
         .on_conflict_do_nothing()
     )
-    status = await session.scalar(select(message.c.status).where(this_message(message_id)))
-    assert status is not None
+    status: str = (await session.execute(select(message.c.status).where(this_message(message_id)))).scalar_one()
     return status

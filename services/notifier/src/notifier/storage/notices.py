@@ -7,10 +7,10 @@ from typing import Any
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
-from contracts.notices import NoticeKind
 from sqlalchemy import ColumnElement, Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from contracts.notices import NoticeKind
 from notifier.letter import Subject
 from notifier.notice import Bundle, Line, Recipient, Service, VoidReason
 from notifier.storage.lines import line_of

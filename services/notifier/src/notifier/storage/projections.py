@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from contracts import AccessGrant, Account, Certificate, ClientService, Operator
 from sqlalchemy import Table, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from contracts import AccessGrant, Account, Certificate, ClientService, Operator
 from notifier.storage.tables import access_grant, account, certificate, client_service, operator
 
 

@@ -1,6 +1,5 @@
 """The tables. What others own is kept as the newest state told; what we own is lines, notices, mails and messages."""
 
-from messaging import outbox
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -22,6 +21,8 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+
+from messaging import outbox
 
 METADATA = MetaData()
 outbox(METADATA)

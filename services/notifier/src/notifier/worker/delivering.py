@@ -3,17 +3,17 @@
 import asyncio
 from typing import Generic, Protocol, TypeVar
 
-from observability import get_logger
 from prometheus_client import Counter
 from sqlalchemy.exc import SQLAlchemyError
 
 from notifier.attempt import Later, Outcome
+from observability import get_logger
 
 log = get_logger(__name__)
 
 PLACES = 4  # deliveries under way at once, in one process
-DELIVERY_S = 30  # for one attempt in all
-LEASE_S = 35  # a claim outlives its attempt, so that two never overlap while both live
+DELIVERY_S = 20  # for one attempt in all
+LEASE_S = 25  # a claim outlives its attempt, so that two never overlap while both live
 IDLE_S = 0.25
 KEEP_TRYING_TO_RECORD_S = 60
 FINISH_S = 8

@@ -7,11 +7,10 @@ from typing import Literal, Protocol
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
-from hosting import Clock
-from hosting.database import Sessions
-from observability import get_logger
 from prometheus_client import Counter
 
+from hosting import Clock
+from hosting.database import Sessions
 from notifier.attempt import Again, Never, Outcome, Sent, verdict
 from notifier.mail import MailRefused, address, mail_of
 from notifier.message import SealedBody
@@ -21,6 +20,7 @@ from notifier.storage.messages import this_message
 from notifier.storage.tables import message
 from notifier.worker.delivering import LEASE_S, UNKNOWN
 from notifier.worker.notices import Post
+from observability import get_logger
 
 log = get_logger(__name__)
 

@@ -2,20 +2,19 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.headerregistry import Address
+from email.message import EmailMessage
 from typing import Any, Protocol
 from uuid import UUID
 
-from contracts import NoticeFailed, NoticeSent
-from email.headerregistry import Address
-from email.message import EmailMessage
-from hosting import Clock
-from hosting.database import Sessions
-from messaging import put
-from observability import get_logger
 from prometheus_client import Counter
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from contracts import NoticeFailed, NoticeSent
+from hosting import Clock
+from hosting.database import Sessions
+from messaging import put
 from notifier.attempt import Again, Never, Outcome, Sent, verdict
 from notifier.letter import Letters, Matter
 from notifier.mail import MailRefused, address, mail_of
@@ -35,6 +34,7 @@ from notifier.storage.notices import (
 )
 from notifier.storage.tables import mail
 from notifier.worker.delivering import LEASE_S, UNKNOWN
+from observability import get_logger
 
 log = get_logger(__name__)
 

@@ -4,18 +4,18 @@ import asyncio
 from collections.abc import Callable
 from uuid import UUID
 
-from hosting import Clock
-from hosting.database import Sessions
-from observability import get_logger
 from prometheus_client import Gauge
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from hosting import Clock
+from hosting.database import Sessions
 from notifier.notice import bundles, recipients
 from notifier.storage.attempts import backlog
 from notifier.storage.lines import ledger_begun_at, lock_ripe_accounts, open_lines, void_line
 from notifier.storage.notices import account_state, certificate_states, operators_of, take_up
 from notifier.storage.tables import mail
 from notifier.worker.notices import line_void
+from observability import get_logger
 
 log = get_logger(__name__)
 

@@ -2,8 +2,9 @@
 
 import sqlalchemy as sa
 from alembic import op
-from messaging.outbox import create_outbox
 from sqlalchemy.dialects.postgresql import JSONB
+
+from messaging.outbox import create_outbox
 
 revision = "0001"
 down_revision = None
@@ -135,7 +136,7 @@ def _delivered() -> None:
     op.create_index("message_due", "message", ["attempts", "next_attempt_at"], postgresql_where=due)
 
 
-def _attempts() -> list[sa.Column]:
+def _attempts() -> list[sa.Column[object]]:
     return [
         sa.Column("status", sa.Text, nullable=False),
         sa.Column("reason", sa.Text),
