@@ -95,10 +95,11 @@ class Signer:
     async def sign(self, client_service_id: UUID, order: Order) -> list[str]:
         """Base64 signatures in the order of the hashes. Raises a refusal of `refusals`."""
         permit, units = await self._permitted_units(client_service_id, len(order.hashes))
-        with spans.start_as_current_span("sign"), _Charged(units, self._asker):
+        certificate_id = str(units.allowance.certificate_id)
+        with spans.start_as_current_span("sign", attributes={"certificate_id": certificate_id}), _Charged(units, self._asker):
             result = await self._asked_of_authority(permit, units, order)
             if not await self._verified(permit, order, result.signatures):
-                log.error("signatures came back that do not verify", certificate_id=str(permit.certificate.certificate_id))
+                log.error("signatures came back that do not verify", certificate_id=certificate_id)
                 await self._unknown(permit, units, "What the certificate authority answered does not verify.")
             if not self._in_time(permit, units):
                 await self._unknown(permit, units, "The answer of the certificate authority came too late.", outcome="late")

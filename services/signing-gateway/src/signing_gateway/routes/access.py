@@ -62,6 +62,7 @@ class Access:
             if not self._topics.caught_up:
                 raise NotCurrent
             raise TokenInvalid("The client service of this access token does not exist.")
+        request.state.client_service_id = service.id  # for the log line of a refusal
         return service
 
     def certificate(self, service: KnownService) -> Certificate | None:

@@ -10,7 +10,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
+from observability import get_logger
 from signing_gateway import refusals
+
+log = get_logger(__name__)
 
 REFUSALS: dict[type[refusals.Refused], tuple[int, str]] = {
     refusals.InvalidRequest: (400, "invalid_request"),
@@ -56,9 +59,11 @@ def install_answers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _unexpected)
 
 
-async def _refused(_request: Request, why: Exception) -> Response:
+async def _refused(request: Request, why: Exception) -> Response:
     assert isinstance(why, refusals.Refused)
     status, error = next(REFUSALS[kind] for kind in type(why).__mro__ if kind in REFUSALS)
+    who = getattr(request.state, "client_service_id", None)
+    log.info("a request was refused", refusal=type(why).__name__, status=status, client_service_id=str(who) if who else None)
     headers = {"WWW-Authenticate": CHALLENGES[error]} if error in CHALLENGES else {}
     if isinstance(why, refusals.PassesByItself):
         headers["Retry-After"] = str(why.retry_after)
