@@ -45,28 +45,37 @@ def _hear_ca_access(hearing: Hearing, sessions: Sessions, clock: Clock) -> None:
 def _hear_signatures(hearing: Hearing, sessions: Sessions, clock: Clock) -> None:
     @hearing.hears_batch(SignatureApplied)
     async def on_signatures(batch: list[Heard]) -> None:
-        """Counts a batch in one transaction. What no block covers is not counted, and does not hold up the rest."""
+        """Counts a batch in one transaction.
+
+        What fits no block is not counted and is a dead letter. What does is counted even so; the hearing then gives the
+        batch again, one event at a time, to find out which one it was.
+        """
         refused: list[tuple[SignatureApplied, UsageDiscrepancy]] = []
-        events = [(heard.event, heard.at) for heard in batch if isinstance(heard.event, SignatureApplied)]
-        allowances = {event.allowance_id for event, _ in events}
+        allowances = {heard.event.allowance_id for heard in batch}
         async with (
             sessions.begin() as session,
             books_of(session, allowances=allowances, now=clock(), host_now=host_utc()) as books,
         ):
-            for event, at in events:
+            for heard in batch:
                 try:
-                    books.count(event, at)
+                    books.count(heard.event, heard.at)
                 except UsageDiscrepancy as discrepancy:
-                    refused.append((event, discrepancy))
-        for event, reason in refused:
-            USAGE_DISCREPANCY.inc()
-            log.error(
-                "signatures told do not fit",
-                certificate_id=str(event.certificate_id),
-                epoch=event.epoch,
-                allowance_id=str(event.allowance_id),
-                reason=str(reason),
-            )
+                    refused.append((heard.event, discrepancy))
+        if refused and len(batch) == 1:
+            _alarm(*refused[0])
+        if refused:
+            raise UnreadableEvent(f"signature-applied.v1: {refused[0][1]}")
+
+
+def _alarm(event: SignatureApplied, reason: UsageDiscrepancy) -> None:
+    USAGE_DISCREPANCY.inc()
+    log.error(
+        "signatures told do not fit",
+        certificate_id=str(event.certificate_id),
+        epoch=event.epoch,
+        allowance_id=str(event.allowance_id),
+        reason=str(reason),
+    )
 
 
 def _hear_registry(hearing: Hearing, sessions: Sessions, clock: Clock) -> None:
