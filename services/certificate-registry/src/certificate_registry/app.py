@@ -40,18 +40,14 @@ def build(settings: Settings, clock: Clock) -> App:
         async with engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
 
-    async def bus_is_heard() -> None:
-        if not hearing.healthy():
-            raise RuntimeError("the bus is not heard")
-
     health = Health()
     health.check("database", database_answers)
-    health.check("bus", bus_is_heard)
+    health.check("bus", hearing.healthy)
     parts = Parts(sessions, clock, connector, Passwords(), settings.public_url, ticket_key)
     return App(
         name=SERVICE,
         routes=http(parts),
         health=health,
         background=[hearing.run, relay.run, reconcile.run],
-        on_stop=[engine.dispose, calls.close, hearing.stop],
+        on_stop=[engine.dispose, calls.close, relay.stop, hearing.stop],
     )

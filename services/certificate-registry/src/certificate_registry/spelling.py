@@ -12,10 +12,9 @@ _MOBILE = re.compile(r"\+[1-9][0-9]{6,14}")
 
 def one_line(text: str) -> str:
     """Trimmed text without control characters, line ends or invisible direction marks."""
-    trimmed = text.strip()
-    if any(unicodedata.category(sign) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for sign in trimmed):
+    if any(unicodedata.category(sign) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for sign in text):
         raise ValueError("must hold no control characters and no line ends")
-    return trimmed
+    return text.strip()
 
 
 def named(text: str) -> str:

@@ -1,6 +1,6 @@
 """Tells a changed row: its version rises, and the whole state goes into the outbox of the same transaction.
 
-What is deleted is told as a state without personal data.
+What is deleted is told as a state without personal data, then as a tombstone.
 """
 
 from datetime import datetime
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from certificate_registry.storage.tables import AccountRow, CertificateRow, ClientServiceRow, OperatorRow
 from contracts import Account, Certificate, ClientService, Operator, Told
-from messaging import put
+from messaging import put, put_tombstone
 
 TellableRow = AccountRow | OperatorRow | CertificateRow | ClientServiceRow
 
@@ -19,7 +19,10 @@ async def tell(session: AsyncSession, row: TellableRow, cause: str, now: datetim
     """Raises the row's version and tells it. A row that existed before is locked by the caller."""
     row.version += 1
     await session.flush()
-    await put(session, state_of(row, cause), at=now)
+    told = state_of(row, cause)
+    await put(session, told, at=now)
+    if row.status == "deleted":
+        await put_tombstone(session, type(told), told.key, at=now)
 
 
 def state_of(row: TellableRow, cause: str) -> Told:
