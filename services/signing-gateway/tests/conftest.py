@@ -9,6 +9,8 @@ import pytest
 
 from contracts import AccessGrant, Account, Certificate, ClientService
 from contracts.allowances import AllowanceCall, AllowanceReply, Answer, Draining, Expired, Granted, StaleEpoch, Want, WouldExceed
+from signing_gateway.allowances import Need, Outcome, Units
+from signing_gateway.book import Book
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
 
@@ -63,6 +65,75 @@ class Ledger:
             return Draining(allowance_id=want.allowance_id, retry_after_ms=100)
         n = max(want.need, min(want.want, max(1, self.free // 2)))
         return Granted(allowance_id=want.allowance_id, n=n, valid_for_ms=self.valid_for_ms, near=self.near)
+
+
+@dataclass
+class World:
+    """A book, a ledger, and what became of every request."""
+
+    ledger: Ledger
+    certificate_id: UUID = field(default_factory=uuid4)
+    services: tuple[UUID, UUID] = field(default_factory=lambda: (uuid4(), uuid4()))
+    at: float = 100.0
+    epoch: int = 1
+    book: Book = field(default_factory=lambda: Book("gateway-1"))
+    outcomes: list[Outcome] = field(default_factory=list)
+    under_way: list[Units] = field(default_factory=list)
+    totals: dict[UUID, int] = field(default_factory=dict)
+    applied: int = 0
+
+    def request(self, count: int, service: int = 0) -> None:
+        need = Need(self.certificate_id, self.services[service], self.epoch, count)
+        if units := self.book.take(need, self.at):
+            self._heard(units)
+        else:
+            self.book.wait(need, self.at, self._heard)
+
+    def _heard(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        if isinstance(outcome, Units):
+            assert self.at < outcome.allowance.deadline
+            self.under_way.append(outcome)
+
+    def talk(self, *, lose: str = "", sweep: bool = False) -> bool:
+        call = self.book.next_call(self.at, lambda _id: self.epoch, sweep=sweep)
+        if call is None:
+            return False
+        assert len({want.allowance_id for want in call.want}) == len(call.want)
+        if lose != "call":
+            reply = self.ledger.hear(call)
+            if lose != "answer":
+                self.book.answered(call, reply, self.at)
+        return True
+
+    def end(self, which: int = 0, *, signed: bool = True) -> None:
+        units = self.under_way.pop(which % len(self.under_way))
+        if not signed:
+            self.book.give_back(units, self.at)
+            return
+        first, total = self.book.apply(units, self.at)
+        assert first == self.totals.get(units.allowance.id, 0)
+        assert total == first + units.count <= units.allowance.n
+        self.totals[units.allowance.id] = total
+        self.applied += units.count
+
+    def drain(self) -> None:
+        """Everything comes to its end, with no losses any more."""
+        for turn in range(200):
+            while self.under_way:
+                self.end()
+            self.book.tire(self.at)
+            if not self.talk(sweep=True) and not self.ledger.open:
+                return
+            self.at += 0.3 if turn < 150 else 60  # far from the limit a block is kept to its end
+        raise AssertionError("it never ended")
+
+    def refused(self, kind: type[Exception]) -> int:
+        return sum(isinstance(outcome, kind) for outcome in self.outcomes)
+
+    @property
+    def served(self) -> int:
+        return sum(isinstance(outcome, Units) for outcome in self.outcomes)
 
 
 def a_certificate(certificate_id: UUID, account_id: UUID, **changes: Any) -> Certificate:
@@ -135,6 +206,7 @@ class Builders:
 
     now = NOW
     ledger = Ledger
+    world = World
     certificate = staticmethod(a_certificate)
     grant = staticmethod(a_grant)
     service = staticmethod(a_service)

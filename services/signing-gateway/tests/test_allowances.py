@@ -1,6 +1,5 @@
 """The book of allowances against a ledger that answers as the grant monitor does, with calls and answers lost at will."""
 
-from dataclasses import dataclass, field
 from uuid import uuid4
 
 import pytest
@@ -8,83 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signing_gateway import refusals
-from signing_gateway.allowances import Need, Outcome, Units
+from signing_gateway.allowances import Units
 from signing_gateway.book import Book
-
-CERTIFICATE = uuid4()
-SERVICES = (uuid4(), uuid4())
-
-
-@dataclass
-class World:
-    """A book, a ledger, and what became of every request."""
-
-    ledger: object
-    at: float = 100.0
-    epoch: int = 1
-    book: Book = field(default_factory=lambda: Book("gateway-1"))
-    outcomes: list[Outcome] = field(default_factory=list)
-    under_way: list[Units] = field(default_factory=list)
-    totals: dict[object, int] = field(default_factory=dict)
-    applied: int = 0
-
-    def request(self, count: int, service: int = 0) -> None:
-        need = Need(CERTIFICATE, SERVICES[service], self.epoch, count)
-        if units := self.book.take(need, self.at):
-            self._heard(units)
-        else:
-            self.book.wait(need, self.at, self._heard)
-
-    def _heard(self, outcome: Outcome) -> None:
-        self.outcomes.append(outcome)
-        if isinstance(outcome, Units):
-            assert self.at < outcome.allowance.deadline
-            self.under_way.append(outcome)
-
-    def talk(self, *, lose: str = "", sweep: bool = False) -> bool:
-        call = self.book.next_call(self.at, lambda _id: self.epoch, sweep=sweep)
-        if call is None:
-            return False
-        assert len({want.allowance_id for want in call.want}) == len(call.want)
-        if lose != "call":
-            reply = self.ledger.hear(call)
-            if lose != "answer":
-                self.book.answered(call, reply, self.at)
-        return True
-
-    def end(self, which: int = 0, *, signed: bool = True) -> None:
-        units = self.under_way.pop(which % len(self.under_way))
-        if not signed:
-            self.book.give_back(units, self.at)
-            return
-        first, total = self.book.apply(units, self.at)
-        assert first == self.totals.get(units.allowance.id, 0)
-        assert total == first + units.count <= units.allowance.n
-        self.totals[units.allowance.id] = total
-        self.applied += units.count
-
-    def drain(self) -> None:
-        """Everything comes to its end, with no losses any more."""
-        for turn in range(200):
-            while self.under_way:
-                self.end()
-            self.book.tire(self.at)
-            if not self.talk(sweep=True) and not self.ledger.open:
-                return
-            self.at += 0.3 if turn < 150 else 60  # far from the limit a block is kept to its end
-        raise AssertionError("it never ended")
-
-    def refused(self, kind: type[Exception]) -> int:
-        return sum(isinstance(outcome, kind) for outcome in self.outcomes)
-
-    @property
-    def served(self) -> int:
-        return sum(isinstance(outcome, Units) for outcome in self.outcomes)
 
 
 @pytest.fixture
 def world(a):
-    return lambda limit, **settings: World(a.ledger(limit, **settings))
+    return lambda limit, **settings: a.world(a.ledger(limit, **settings))
 
 
 def test_twenty_requests_on_four_left_get_exactly_four(world):
@@ -298,7 +227,7 @@ def test_closing_settles_everything_with_calls_under_way_as_applied(world):
 
 def test_two_gateways_use_exactly_the_limit(world):
     one = world(7)
-    other = World(one.ledger, book=Book("gateway-2"))
+    other = type(one)(one.ledger, book=Book("gateway-2"))
     for _ in range(10):
         one.request(1)
         other.request(1)
@@ -331,7 +260,7 @@ STEPS = st.one_of(
 def test_whatever_happens_nothing_is_spent_that_was_not_granted_and_every_unit_is_accounted_for(
     a, limit, valid_for_ms, near, steps
 ):
-    w = World(a.ledger(limit, near=near, valid_for_ms=valid_for_ms))
+    w = a.world(a.ledger(limit, near=near, valid_for_ms=valid_for_ms))
     spent = 0
     for kind, x, y in steps:
         if kind == "request":

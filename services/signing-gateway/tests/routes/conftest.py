@@ -143,6 +143,7 @@ class Bed:
     token: str = ""
     asker: Any = None
     tokens: Any = None
+    signer: Any = None
     last: Any = None
 
     def told(self, event: Any, **changes: Any) -> None:
@@ -246,7 +247,7 @@ async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
     bed.asker = Asker(
         await stack.enter_async_context(monitor), bed.known.spendable_epoch, f"gateway-{bed.service.client_service_id}"
     )
-    signer = Signer(
+    bed.signer = Signer(
         known=bed.known,
         topics=bed.topics,
         asker=bed.asker,
@@ -257,7 +258,7 @@ async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
     bed.tokens = AccessTokens(an_ed25519_pem(), "http://gateway.test", lambda: bed.now)
     bed.token = bed.renewed_token()
     access = Access(bed.known, bed.topics, bed.tokens, lambda: bed.now)
-    app = api(access, signer, public_url="http://gateway.test", max_hashes=100)
+    app = api(access, bed.signer, public_url="http://gateway.test", max_hashes=100)
     talking = asyncio.create_task(bed.asker.run())
     bed.url = await listening(app, stack)
 

@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from contracts import Expiry
+from signing_gateway.algorithms import SigningAlgorithm
+from signing_gateway.signing import Order
 
 DIGESTS = [hashlib.sha256(bytes([n])).digest() for n in range(100)]
 
@@ -212,6 +214,34 @@ async def test_a_suspension_while_a_request_waits_gives_its_units_back(bed):
     await bed.asker.close()
     assert bed.ledger.settled == 0
     assert not bed.ledger.open
+
+
+ORDER = Order(
+    SigningAlgorithm("1.2.840.113549.1.1.11", "2.16.840.1.101.3.4.2.1"), [base64.b64encode(DIGESTS[0]).decode()], DIGESTS[:1]
+)
+
+
+async def test_a_request_cut_off_while_the_authority_signs_stays_charged(bed):
+    bed.authority.delay = 0.5
+    cut = asyncio.create_task(bed.signer.sign(bed.service.client_service_id, ORDER))
+    await asyncio.sleep(0.25)
+    assert bed.ledger.open
+    cut.cancel()
+    await asyncio.wait([cut])
+    await bed.asker.close()
+    assert bed.ledger.settled == 1
+
+
+async def test_a_request_cut_off_while_it_waits_strands_nothing(bed):
+    bed.monitor_away = True
+    cut = asyncio.create_task(bed.signer.sign(bed.service.client_service_id, ORDER))
+    await asyncio.sleep(0.1)
+    cut.cancel()
+    await asyncio.wait([cut])
+    bed.monitor_away = False
+    bed.ledger.limit = 1
+    assert (await bed.sign(DIGESTS[0]))[0] == 200
+    assert len(bed.authority.journal) == 1
 
 
 BAD = {
