@@ -16,7 +16,7 @@ SQL_CLOCK = re.compile(
 )
 SQL_WORD = re.compile(r"\b(select|update|insert|delete|create table|alter table|default|where)\b", re.IGNORECASE)
 MOCKS = re.compile(
-    r"^\s*(from unittest import mock|import unittest\.mock|from unittest\.mock|from mock )|\bmonkeypatch\.setattr\(", re.MULTILINE
+    r"^\s*(from unittest import mock|import unittest\.mock|from unittest\.mock|from mock )|\bmocker\b", re.MULTILINE
 )
 LOCKS = {"uv.lock", "pylock.toml", "poetry.lock"}
 
