@@ -53,6 +53,7 @@ class Mailbox:
     password: str = PASSWORD
     mails: list[tuple[str, EmailMessage]] = field(default_factory=list)
     script: Callable[[str, str], str | None] = lambda _command, _recipient: None
+    taken: Callable[[], None] = lambda: None  # called between taking a mail and saying so
 
     async def _scripted(self, command: str, recipient: str) -> str | None:
         answer = self.script(command, recipient)
@@ -81,6 +82,7 @@ class Mailbox:
         read = message_from_bytes(envelope.content, policy=default)
         assert isinstance(read, EmailMessage)
         self.mails.append((to, read))
+        self.taken()
         return "250 taken"
 
     def message_ids(self) -> list[str]:

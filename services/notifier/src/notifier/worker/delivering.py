@@ -7,7 +7,7 @@ from prometheus_client import Counter
 from sqlalchemy.exc import SQLAlchemyError
 
 from notifier.attempt import Later, Outcome
-from observability import get_logger
+from observability import get_logger, tracer
 
 log = get_logger(__name__)
 
@@ -83,6 +83,11 @@ class Deliveries(Generic[TClaimed]):
             task.cancel()
 
     async def _one(self, claimed: TClaimed) -> None:
+        with tracer(__name__).start_as_current_span(f"deliver {type(self._job).__name__}"):
+            await self._record(claimed, await self._attempt(claimed))
+
+    async def _attempt(self, claimed: TClaimed) -> Outcome:
+        outcome: Outcome
         try:
             async with asyncio.timeout(DELIVERY_S):
                 outcome = await self._job.deliver(claimed)
@@ -93,7 +98,7 @@ class Deliveries(Generic[TClaimed]):
             outcome = Later(f"a fault on our side ({type(fault).__name__})", unknown=True)
         if isinstance(outcome, Later) and outcome.unknown:
             UNKNOWN.inc()
-        await self._record(claimed, outcome)
+        return outcome
 
     async def _record(self, claimed: TClaimed, outcome: Outcome) -> None:
         """A database that restarts must not make us repeat what was taken."""
