@@ -1,69 +1,62 @@
-"""One-time passwords by SMS and the PIN, as the CA's own pages and its CSC interface ask for them."""
+"""One-time passwords by SMS and the PIN, as the CA's own pages and its CSC interface check them.
 
-import secrets
-from collections.abc import Awaitable, Callable
+An attempt is counted before it is checked, so that parallel guesses gain nothing.
+"""
+
+from dataclasses import dataclass
 from hmac import compare_digest
 from typing import Literal
 
-from sandbox_ca.memory import Memory, digest
+from sandbox_ca.memory import digest
+from sandbox_ca.parts import MAX_ATTEMPTS, Authority
 
-OTP_SECONDS = 120
-ATTEMPTS = 5
-SendSms = Callable[[str, str], Awaitable[None]]
-
-
-class CodeRefused(Exception):
-    """A code was not accepted; `left` attempts remain."""
-
-    def __init__(self, which: Literal["OTP", "PIN"], why: Literal["wrong", "expired", "locked"], left: int = 0) -> None:
-        super().__init__(f"{which} {why}")
-        self.which, self.why, self.left = which, why, left
+OTHER_PERSON = "joao.costa"
 
 
-class Codes:
-    """Sends and checks codes. An attempt is counted before it is checked, so that parallel guesses gain nothing."""
+@dataclass(frozen=True)
+class Refused:
+    """A code was not accepted. `final`: no further attempt is looked at."""
 
-    def __init__(self, memory: Memory, pin: str, send_sms: SendSms) -> None:
-        self._memory, self._pin, self._send_sms = memory, pin, send_sms
+    what: Literal["otp", "pin"]
+    reason: str
+    attempts_left: int
 
-    async def send_otp(self, scope: str, to: str, ca: str, now: float) -> None:
-        """Sends a new password, valid 2 minutes; raises CodeRefused when locked and OSError when the SMS cannot be sent."""
-        if self._memory.otp_attempts(scope) >= ATTEMPTS:
-            raise CodeRefused("OTP", "locked")
-        otp = f"{secrets.randbelow(10**6):06d}"
-        self._memory.put_otp(scope, otp, now + OTP_SECONDS)
-        await self._send_sms(to, f"Sandbox CA {ca.upper()}: your one-time password is {otp}. It is valid for 2 minutes.")
+    @property
+    def final(self) -> bool:
+        """Whether it is locked."""
+        return self.attempts_left <= 0
 
-    def check(self, scope: str, person: str, otp: str, pin: str, now: float) -> None:
-        """Both codes right, or CodeRefused for the first that is not; a right pair cannot be used again."""
-        if self.pin_is_locked(person):
-            raise CodeRefused("PIN", "locked")
-        self._check_otp(scope, otp, now)
-        self._check_pin(person, pin)
-        self._memory.drop_otp(scope)
-        self._memory.pin_was_right(person)
 
-    def pin_is_locked(self, person: str) -> bool:
-        """Whether the PIN was wrong too often; final until unlocked by the sandbox's control."""
-        return self._memory.wrong_pins(person) >= ATTEMPTS
+def password_is_right(authority: Authority, person: str, password: str) -> bool:
+    """Whether somebody of that name has this password."""
+    right = compare_digest(password.encode(), authority.settings.user_password.encode())
+    return right and person in (authority.settings.user_name, OTHER_PERSON)
 
-    def _check_otp(self, scope: str, otp: str, now: float) -> None:
-        kept = self._memory.attempt_otp(scope)
-        if kept is None:
-            raise CodeRefused("OTP", "wrong", ATTEMPTS)
-        expected, expires, attempt = kept
-        if attempt > ATTEMPTS:
-            raise CodeRefused("OTP", "locked")
-        right = compare_digest(expected, digest(otp.strip()))
-        if right and now < expires:
-            return
-        if attempt == ATTEMPTS:
-            raise CodeRefused("OTP", "locked")
-        raise CodeRefused("OTP", "expired" if right else "wrong", ATTEMPTS - attempt)
 
-    def _check_pin(self, person: str, pin: str) -> None:
-        self._memory.count_pin(person)
-        if compare_digest(digest(self._pin), digest(pin.strip())):
-            return
-        left = ATTEMPTS - self._memory.wrong_pins(person)
-        raise CodeRefused("PIN", "wrong" if left > 0 else "locked", left)
+def refused_otp(authority: Authority, scope: str, otp: str) -> Refused | None:
+    """None when it is the one sent last for `scope`, within its time; it is then used up."""
+    kept = authority.memory.attempt_otp(scope)
+    if kept is None:
+        return Refused("otp", "No code was sent; ask for one.", MAX_ATTEMPTS)
+    expected, expires, attempt = kept
+    left = MAX_ATTEMPTS - attempt
+    right = attempt <= MAX_ATTEMPTS and compare_digest(expected, digest(otp.strip()))
+    if right and authority.now < expires:
+        authority.memory.drop_otp(scope)
+        return None
+    if left <= 0:
+        return Refused("otp", "OTP locked", 0)
+    fault = "The code is expired; ask for a new one." if right else "The code is wrong."
+    return Refused("otp", f"{fault} Attempts left: {left}.", left)
+
+
+def refused_pin(authority: Authority, person: str, pin: str) -> Refused | None:
+    """None when it is right. Wrong too often it stays locked until the sandbox's control unlocks it."""
+    if authority.memory.wrong_pins(person) >= MAX_ATTEMPTS:
+        return Refused("pin", "PIN locked", 0)
+    authority.memory.count_pin(person)
+    if compare_digest(pin.strip().encode(), authority.settings.user_pin.encode()):
+        authority.memory.pin_was_right(person)
+        return None
+    left = MAX_ATTEMPTS - authority.memory.wrong_pins(person)
+    return Refused("pin", f"The PIN is wrong. Attempts left: {left}." if left > 0 else "PIN locked", left)

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from hmac import compare_digest
 from typing import Any
 from urllib.parse import unquote_plus
@@ -12,12 +12,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox_ca.authority import DAY, Ca, Sandbox
-from sandbox_ca.forms import read_form
+from sandbox_ca.forms import BadInput, read_form
+from sandbox_ca.parts import Authority
 
 CLIENT_ID = "sinete"
 ACCESS_SECONDS = 3_600
-REFRESH_SECONDS = 400 * DAY
+REFRESH_SECONDS = 400 * 86_400
+Endpoint = Callable[[Request], Awaitable[Response]]
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
@@ -29,9 +30,9 @@ class OAuthRefused(Exception):
         self.error, self.description, self.status = error, description, status
 
 
-def metadata(sandbox: Sandbox, ca: Ca) -> dict[str, Any]:
+def metadata(authority: Authority, ca: str) -> dict[str, Any]:
     """RFC 8414 §2."""
-    issuer = sandbox.issuer(ca)
+    issuer = authority.issuer(ca)
     return {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/oauth2/authorize",
@@ -48,7 +49,7 @@ def metadata(sandbox: Sandbox, ca: Ca) -> dict[str, Any]:
     }
 
 
-def check_client(sandbox: Sandbox, request: Request, form: Mapping[str, str]) -> None:
+def check_client(authority: Authority, request: Request, form: Mapping[str, str]) -> None:
     """The platform's client id and secret, by Basic or in the body; raises `invalid_client`."""
     scheme, _, encoded = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "basic":
@@ -59,21 +60,21 @@ def check_client(sandbox: Sandbox, request: Request, form: Mapping[str, str]) ->
         name, secret = unquote_plus(name), unquote_plus(secret)
     else:
         name, secret = form.get("client_id", ""), form.get("client_secret", "")
-    right = compare_digest(secret.encode(), sandbox.settings.client_secret.encode())
+    right = compare_digest(secret.encode(), authority.settings.client_secret.encode())
     if name != CLIENT_ID or not right:
         raise OAuthRefused("invalid_client", "Client authentication failed.", 401)
 
 
-def by_code(sandbox: Sandbox, ca: Ca, form: Mapping[str, str]) -> int:
+def by_code(authority: Authority, ca: str, form: Mapping[str, str]) -> int:
     """The family that a code stands for. The code is used up whether or not the rest is right; a second use ends the family."""
     code = form.get("code", "")
-    found = sandbox.memory.token("code", code)
-    if found is None or found.ca != ca.key:
+    found = authority.memory.token("code", code)
+    if found is None or found.ca != ca:
         raise OAuthRefused("invalid_grant", "The code is unknown.")
-    if not sandbox.memory.use_up(code):
-        sandbox.memory.revoke_family(found.family)
+    if not authority.memory.use_up(code):
+        authority.memory.revoke_family(found.family)
         raise OAuthRefused("invalid_grant", "The code was used before; what it gave is revoked.")
-    if found.revoked or found.expires <= sandbox.now:
+    if found.revoked or found.expires <= authority.now:
         raise OAuthRefused("invalid_grant", "The code is expired.")
     if form.get("redirect_uri") != found.bound["redirect_uri"]:
         raise OAuthRefused("invalid_grant", "The redirect_uri is not the one of the authorization request.")
@@ -83,18 +84,18 @@ def by_code(sandbox: Sandbox, ca: Ca, form: Mapping[str, str]) -> int:
     return found.family
 
 
-def by_refresh_token(sandbox: Sandbox, ca: Ca, form: Mapping[str, str]) -> int:
+def by_refresh_token(authority: Authority, ca: str, form: Mapping[str, str]) -> int:
     """The family of a refresh token, which is used up; one that was used before ends the family (RFC 9700 §4.14)."""
     token = form.get("refresh_token", "")
-    found = sandbox.memory.token("refresh", token)
-    if found is None or found.ca != ca.key:
+    found = authority.memory.token("refresh", token)
+    if found is None or found.ca != ca:
         raise OAuthRefused("invalid_grant", "The refresh token is unknown.")
     if found.revoked:
         raise OAuthRefused("invalid_grant", "The refresh token is revoked.")
-    if found.expires <= sandbox.now:
+    if found.expires <= authority.now:
         raise OAuthRefused("invalid_grant", "Refresh token expired")
-    if not sandbox.memory.use_up(token):
-        sandbox.memory.revoke_family(found.family)
+    if not authority.memory.use_up(token):
+        authority.memory.revoke_family(found.family)
         raise OAuthRefused("invalid_grant", "The refresh token was used before; what came of it is revoked.")
     return found.family
 
@@ -102,48 +103,76 @@ def by_refresh_token(sandbox: Sandbox, ca: Ca, form: Mapping[str, str]) -> int:
 GRANTS = {"authorization_code": by_code, "refresh_token": by_refresh_token}
 
 
-def oauth_routes(sandbox: Sandbox, ca: Ca) -> list[Route]:
+def refusal(status: int, error: str, description: str) -> JSONResponse:
+    """How both the OAuth2 and the CSC endpoints say no."""
+    return JSONResponse({"error": error, "error_description": description}, status, NO_STORE)
+
+
+def routes(authority: Authority) -> list[Route]:
     """The metadata at both places of RFC 8414 §3.1, the token and the revocation endpoint."""
 
-    async def describe(_: Request) -> Response:
-        return JSONResponse(metadata(sandbox, ca))
+    async def describe(request: Request) -> Response:
+        return JSONResponse(metadata(authority, request.path_params["ca"]))
 
     async def token(request: Request) -> Response:
         form = await read_form(request)
-        check_client(sandbox, request, form)
+        check_client(authority, request, form)
         grant_type = form.get("grant_type", "")
         if not grant_type:
             raise OAuthRefused("invalid_request", "Missing parameter grant_type")
         if grant_type not in GRANTS:
             raise OAuthRefused("unsupported_grant_type", "Only authorization_code and refresh_token are supported.")
-        family = GRANTS[grant_type](sandbox, ca, form)
-        answer = {
-            "access_token": sandbox.memory.issue("access", family, sandbox.now + ACCESS_SECONDS),
-            "token_type": "Bearer",
-            "expires_in": ACCESS_SECONDS,
-            "refresh_token": sandbox.memory.issue("refresh", family, sandbox.now + REFRESH_SECONDS),
-            "scope": "service",
-        }
-        return JSONResponse(answer, headers=NO_STORE)
+        return JSONResponse(issued(authority, GRANTS[grant_type](authority, request.path_params["ca"], form)), headers=NO_STORE)
 
     async def revoke(request: Request) -> Response:
         form = await read_form(request)
-        check_client(sandbox, request, form)
-        token = form.get("token", "")
-        if not token:
-            raise OAuthRefused("invalid_request", "Missing parameter token")
-        refresh = sandbox.memory.token("refresh", token)
-        access = sandbox.memory.token("access", token)
-        if refresh and refresh.ca == ca.key:
-            sandbox.memory.revoke_family(refresh.family)
-        elif access and access.ca == ca.key:
-            sandbox.memory.drop(token)
+        check_client(authority, request, form)
+        end(authority, request.path_params["ca"], form.get("token", ""))
         return Response(status_code=204)
 
     well_known = "/.well-known/oauth-authorization-server"
     return [
-        Route(f"/{ca.key}{well_known}", describe),
-        Route(f"{well_known}/{ca.key}", describe),
-        Route(f"/{ca.key}/oauth2/token", token, methods=["POST"]),
-        Route(f"/{ca.key}/oauth2/revoke", revoke, methods=["POST"]),
+        Route(f"/{{ca:ca}}{well_known}", describe),
+        Route(f"{well_known}/{{ca:ca}}", describe),
+        Route("/{ca:ca}/oauth2/token", refusing(token), methods=["POST"]),
+        Route("/{ca:ca}/oauth2/revoke", refusing(revoke), methods=["POST"]),
     ]
+
+
+def issued(authority: Authority, family: int) -> dict[str, Any]:
+    """A new pair of tokens."""
+    return {
+        "access_token": authority.memory.issue("access", family, authority.now + ACCESS_SECONDS),
+        "token_type": "Bearer",
+        "expires_in": ACCESS_SECONDS,
+        "refresh_token": authority.memory.issue("refresh", family, authority.now + REFRESH_SECONDS),
+        "scope": "service",
+    }
+
+
+def end(authority: Authority, ca: str, token: str) -> None:
+    """A refresh token ends with all of its family, an access token alone (CSC v2 §8.3); an unknown one is no error."""
+    if not token:
+        raise OAuthRefused("invalid_request", "Missing parameter token")
+    refresh, access = authority.memory.token("refresh", token), authority.memory.token("access", token)
+    if refresh and refresh.ca == ca:
+        authority.memory.revoke_family(refresh.family)
+    elif access and access.ca == ca:
+        authority.memory.drop(token)
+
+
+def refusing(endpoint: Endpoint) -> Endpoint:
+    """The endpoint with its refusals told as RFC 6749 wants them."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except OAuthRefused as refused:
+            told = refusal(refused.status, refused.error, refused.description)
+            if refused.status == 401:
+                told.headers["WWW-Authenticate"] = 'Basic realm="sandbox"'
+            return told
+        except BadInput as bad:
+            return refusal(bad.status, "invalid_request", bad.description)
+
+    return answer
