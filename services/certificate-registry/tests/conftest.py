@@ -1,31 +1,17 @@
-"""A registry on a real database, a CA connector that is a real server with a script, and builders of who and what there is."""
+"""Builders, a database with the registry's tables, and a CA connector that is a real server with a script."""
 
-import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
-import aiohttp
 import pytest
-import uvicorn
 from aiohttp import web
-from argon2 import PasswordHasher
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from certificate_registry.connector import Connector
-from certificate_registry.consumers import take_in_grant
-from certificate_registry.passwords import Passwords
-from certificate_registry.reconcile import Reconcile
-from certificate_registry.routes import Parts, http
-from certificate_registry.storage import operators
-from certificate_registry.storage.tables import AccountRow, CertificateRow, OperatorRow
 from contracts import AccessGrant, Expiry
 from contracts.ca_connector import (
     Authorisation,
@@ -34,24 +20,11 @@ from contracts.ca_connector import (
     GrantedEpoch,
     OfferedCredential,
 )
-from contracts.registry import Role
-from hosting.calls import InternalCalls
-from hosting.database import Sessions, migrate, open_engine, sessions_of
-from hosting.service_tokens import TokenIssuer
+from hosting.database import migrate
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
 DAY = timedelta(days=1)
 CA_URL = "http://localhost:7405/a/oauth2/authorize"
-
-
-@dataclass
-class MovedClock:
-    """A clock that stands until it is moved."""
-
-    now: datetime = NOW
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 def a_grant(certificate_id: UUID, **told: Any) -> AccessGrant:
@@ -217,120 +190,9 @@ def _json(body: Any, status: int = 200) -> web.Response:
 
 
 def _refused(status: int, kind: str, detail: str, **members: Any) -> web.HTTPException:
-    import json
-
     body = json.dumps({"type": kind, "title": kind, "status": status, "detail": detail, **members})
     refusals = {400: web.HTTPBadRequest, 404: web.HTTPNotFound, 409: web.HTTPConflict, 422: web.HTTPUnprocessableEntity}
     return refusals.get(status, web.HTTPServiceUnavailable)(text=body, content_type="application/problem+json")
-
-
-@dataclass
-class Answer:
-    """What came back."""
-
-    status: int
-    headers: Any
-    text: str
-
-    @property
-    def json(self) -> Any:
-        import json
-
-        return json.loads(self.text) if self.text else None
-
-
-@dataclass
-class Registry:
-    """One registry, served."""
-
-    url: str
-    sessions: Sessions
-    clock: MovedClock
-    connector: ScriptedConnector
-    parts: Parts
-    reconcile: Reconcile
-    http: aiohttp.ClientSession
-
-    async def call(
-        self,
-        method: str,
-        path: str,
-        token: str | None = None,
-        json: Any = None,
-        cookies: dict[str, str] | None = None,
-        **more: Any,
-    ) -> Answer:
-        """One request; `path` is relative to /api/v1 unless it begins with a slash. Redirects are not followed."""
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        if cookies:
-            headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in cookies.items())
-        url = self.url + (path if path.startswith("/") else f"/api/v1/{path}")
-        async with self.http.request(
-            method, url, json=json, headers={**headers, **more.pop("headers", {})}, allow_redirects=False, **more
-        ) as answer:
-            return Answer(answer.status, answer.headers, await answer.text())
-
-    async def account(self, *, status: str = "active", brought_by: UUID | None = None, zone: str = "Europe/Lisbon") -> UUID:
-        """An account."""
-        row = AccountRow(
-            id=uuid4(), version=1, name="Exemplo, Lda", status=status, zone=zone, notice_hour=9, language="en",
-            brought_by=brought_by, created_at=self.clock(),
-        )  # fmt: skip
-        async with self.sessions.begin() as session:
-            session.add(row)
-        return row.id
-
-    async def operator(self, role: Role, account_id: UUID | None = None, *, password: str | None = None) -> tuple[UUID, str]:
-        """An operator: its id and a token."""
-        row = operators.new_operator(
-            name="Ana", email=f"{uuid4().hex[:10]}@exemplo.example", role=role, account_id=account_id, now=self.clock()
-        )
-        row.version = 1
-        if password:
-            row.password_hash = await self.parts.passwords.hashed(password)
-        async with self.sessions.begin() as session:
-            session.add(row)
-            await session.flush()
-            _, token = operators.add_token(session, row.id, "test", None, self.clock())
-        return row.id, token
-
-    async def certificate(self, account_id: UUID, *, alias: str = "Invoices", status: str = "active", at: datetime = NOW) -> UUID:
-        """A registered certificate, without a grant."""
-        row = CertificateRow(
-            id=uuid4(), version=1, account_id=account_id, alias=alias, registered_at=at,
-            certificate_authority_id=self.connector.authority.id, certificate_authority_name="Sandbox CA A",
-            status=status, scope_of_use="", **some_facts().model_dump(),
-        )  # fmt: skip
-        async with self.sessions.begin() as session:
-            session.add(row)
-        return row.id
-
-    async def hear(self, grant: AccessGrant) -> None:
-        """The grant monitor tells."""
-        await take_in_grant(self.sessions, self.clock, grant)
-
-    async def issuer(self) -> tuple[UUID, str]:
-        """An active account and its issuer's token."""
-        account_id = await self.account()
-        return account_id, (await self.operator("issuer", account_id))[1]
-
-    async def email_of(self, operator_id: UUID) -> str:
-        async with self.sessions() as session:
-            return (await session.get_one(OperatorRow, operator_id)).email
-
-
-def a_key() -> str:
-    """An Ed25519 key, PEM."""
-    key = Ed25519PrivateKey.generate()
-    unsealed = serialization.NoEncryption()
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, unsealed).decode()
-
-
-def free_socket() -> socket.socket:
-    """A socket bound to a free port."""
-    bound = socket.socket()
-    bound.bind(("127.0.0.1", 0))
-    return bound
 
 
 @pytest.fixture(scope="session")
@@ -353,44 +215,13 @@ async def migrated(fresh_database: str) -> str:
 
 
 @pytest.fixture
-async def registry(migrated: str, tmp_path: Path) -> AsyncIterator[Registry]:
-    """A registry, served on a port of its own."""
-    _ = tmp_path
-    clock, connector = MovedClock(), ScriptedConnector()
-    async with AsyncExitStack() as stack:
-        runner = web.AppRunner(connector.app())
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        site = web.SockSite(runner, listening := free_socket())
-        await site.start()
-        connector.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-
-        engine = open_engine(migrated, pool_size=5)
-        stack.push_async_callback(engine.dispose)
-        sessions = sessions_of(engine)
-        issuer = TokenIssuer("certificate-registry", a_key(), clock)
-        calls = InternalCalls(connector.url, audience="ca-connector", issuer=issuer, timeout_s=5)
-        stack.push_async_callback(calls.close)
-        reached = Connector(calls)
-        bound = free_socket()
-        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-        parts = Parts(sessions, clock, reached, Passwords(PasswordHasher(1, 8, 1)), url, b"ticket key")
-        await _serve(stack, http(parts), bound)
-        client = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
-        reconcile = Reconcile(sessions, reached, clock, parts.ticket_key)
-        yield Registry(url, sessions, clock, connector, parts, reconcile, client)
-
-
-async def _serve(stack: AsyncExitStack, app: Any, bound: socket.socket) -> None:
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
-    server = uvicorn.Server(config)
-    server.capture_signals = nullcontext  # type: ignore[assignment, method-assign] # the test runner's signals stay its own
-    serving = asyncio.create_task(server.serve(sockets=[bound]))
-
-    async def stop() -> None:
-        server.should_exit = True
-        await asyncio.wait_for(serving, 10)
-
-    stack.push_async_callback(stop)
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.01)
+async def connector() -> AsyncIterator[ScriptedConnector]:
+    """The scripted connector, served."""
+    scripted = ScriptedConnector()
+    runner = web.AppRunner(scripted.app())
+    await runner.setup()
+    bound = socket.create_server(("127.0.0.1", 0))
+    await web.SockSite(runner, bound).start()
+    scripted.url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+    yield scripted
+    await runner.cleanup()
