@@ -47,7 +47,7 @@ async def keeping(tmp_path: Path) -> AsyncIterator[Keeping]:
 
 async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110  (the condition is about another process)
+        while not condition():
             await asyncio.sleep(0.01)
 
 

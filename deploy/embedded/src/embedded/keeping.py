@@ -149,11 +149,11 @@ class Kept:
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
 
-    def tail(self, lines: int = 15) -> str:
+    def tail(self, lines: int = 8) -> str:
         """The end of its log, as a sentence for a message."""
         if self.launch is None:
             return "It is a server of yours (DATABASE_URL, KAFKA_BOOTSTRAP): is it there?"
-        said = tail(self.log, lines)
+        said = tail(self.log, lines, 300)
         return f"The end of {self.log}:\n{said}" if said else f"It said nothing ({self.log} is empty)."
 
 
@@ -167,11 +167,11 @@ def how(code: int) -> str:
         return f"signal {-code}"
 
 
-def tail(path: Path, lines: int) -> str:
-    """The last lines of a text file; empty when there is none."""
+def tail(path: Path, lines: int, width: int | None = None) -> str:
+    """The last lines of a text file, cut at `width`; empty when there is none."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 64 * 1024))
-            return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+            return "\n".join(line[:width] for line in file.read().decode(errors="replace").splitlines()[-lines:])
     except OSError:
         return ""

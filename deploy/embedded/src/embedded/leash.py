@@ -55,7 +55,7 @@ def enter_user_namespace() -> None:
 def become_nobody() -> None:
     """Root becomes `nobody` and keeps the one capability that lets it pass folders only root can enter."""
     c = libc()
-    # With this bit a change of the user keeps capabilities, and access(2), which PostgreSQL asks about its programs, honours them.
+    # With this bit a change of the user keeps capabilities, and access(2), by which PostgreSQL finds its programs, honours them.
     check(c.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0), "prctl")
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)

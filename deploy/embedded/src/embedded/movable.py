@@ -1,9 +1,11 @@
 """Runs a package on the movable clock: `python -m embedded.movable PACKAGE [ARGUMENT…]` calls PACKAGE.__main__.main(clock=…).
 
-SINETE_CLOCK names the clock's file, SINETE_CLOCK_ACKS the folder where each process confirms what it has seen.
+SINETE_CLOCK names the clock's file, SINETE_CLOCK_ACKS the folder where each process confirms what it has seen. SINETE_AFTER, if
+set, names a file to wait for between loading the package and running it: loading is most of a start, and needs no database.
 """
 
 import importlib
+import importlib.util
 import os
 import sys
 import threading
@@ -37,6 +39,15 @@ def confirm_moves(clock: MovableClock, folder: Path) -> None:
     threading.Thread(target=watch, args=(confirm(),), daemon=True, name="clock").start()
 
 
+def load_and_wait(package: str, after: Path) -> None:
+    """Loads what the package will need, and returns when `after` is there."""
+    if importlib.util.find_spec(f"{package}.app"):
+        importlib.import_module(f"{package}.app")
+    pause = threading.Event()
+    while not after.exists():
+        pause.wait(EVERY / 5)
+
+
 def main() -> None:
     """See the module."""
     if len(sys.argv) < 2 or "SINETE_CLOCK" not in os.environ:
@@ -46,7 +57,10 @@ def main() -> None:
         confirm_moves(clock, Path(folder))
     package = sys.argv.pop(1)
     sys.argv[0] = package
-    importlib.import_module(f"{package}.__main__").main(clock=clock)
+    module = importlib.import_module(f"{package}.__main__")
+    if after := os.environ.get("SINETE_AFTER"):
+        load_and_wait(package, Path(after))
+    module.main(clock=clock)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """What runs, with which settings: the whole stack as data."""
 
-import importlib.util
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from embedded import keys
@@ -88,6 +87,12 @@ def movable(at: Addresses, process: str, *arguments: str) -> Launch:
     return Launch(argv, env={**clock_environment(at.state), **settings(at, process)})
 
 
+def service(at: Addresses, name: str) -> Launch:
+    """A service, which loads at once and runs when databases and topics are there."""
+    launch = movable(at, name)
+    return replace(launch, env={**launch.env, "SINETE_AFTER": str(at.state.prepared)})
+
+
 def settings(at: Addresses, process: str) -> Mapping[str, str | None]:
     """The environment of one process. The server of the user's own, if any, is not the service's database."""
     private = {"SECRETS_DIR": str(at.state.secrets(process)), "PYTHONUNBUFFERED": "1", "DATABASE_URL": None}
@@ -168,8 +173,3 @@ def traces(at: Addresses) -> Launch:
     start = "from loopview.cli import main; main()"
     where = ("--host", "127.0.0.1", "--port", str(at.ports.of("traces")), "--no-browser")
     return Launch((sys.executable, "-c", start, *where))
-
-
-def written(package: str) -> bool:
-    """Whether the package can be started."""
-    return importlib.util.find_spec(package) is not None and importlib.util.find_spec(f"{package}.__main__") is not None

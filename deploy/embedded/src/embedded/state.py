@@ -55,6 +55,11 @@ class State:
         return self.folder / "clock.acks"
 
     @property
+    def prepared(self) -> Path:
+        """There once databases and topics are, for which the services wait."""
+        return self.folder / "prepared"
+
+    @property
     def demo(self) -> Path:
         """What the seeder made: ids, tokens, passwords of the demo account."""
         return self.folder / "demo.json"

@@ -1,6 +1,7 @@
 """The supervisor of one stack: brings it up in an order that loses no time, keeps it, takes it down in reverse."""
 
 import asyncio
+import functools
 import os
 import sys
 from collections.abc import Callable, Coroutine, Mapping
@@ -21,7 +22,7 @@ from embedded.refusals import CannotStart, ClockRefused, SeedingFailed
 from embedded.state import State, read_json
 
 Phase = Literal["starting", "seeding", "ready", "stopping"]
-WITHIN = 90.0
+WITHIN = 60.0
 """Seconds a process may take from its start to its health; the first start of a slow machine included."""
 ELSEWHERE_WITHIN = 20.0
 """Seconds a server of the user's own has to answer."""
@@ -67,16 +68,24 @@ class Stack:
         Raises:
             CannotStart: something does not come up, or the demo account cannot be made.
         """
-        at = self.at
-        others = {"mailbox": f"{at.mailbox}/healthz", "sandbox-ca": f"{at.sandbox_ca}/healthz"}
-        await together(
-            self.up_postgres(),
-            self.up_kafka(),
-            self.keep("traces", lambda: plan.traces(at), probing.of_url(at.traces)),
-            *(self.keep_movable(process, url) for process, url in others.items()),
-        )
-        await together(*(self.keep_movable(service, f"{at.admin(service)}/readyz") for service in SERVICES))
-        if not read_json(self.state.demo) and set(SERVICES) <= set(self.kept):
+        at, state = self.at, self.state
+        state.prepared.unlink(missing_ok=True)
+        parts = [self.up_postgres(), self.up_kafka()]
+        others = [
+            self.begin("traces", lambda: plan.traces(at), probing.of_url(at.traces)),
+            self.begin("mailbox", lambda: plan.movable(at, "mailbox"), probing.of_url(f"{at.mailbox}/healthz"), moves=True),
+            self.begin(
+                "sandbox-ca", lambda: plan.movable(at, "sandbox-ca"), probing.of_url(f"{at.sandbox_ca}/healthz"), moves=True
+            ),
+        ]
+        services = [
+            self.begin(name, functools.partial(plan.service, at, name), probing.of_url(f"{at.admin(name)}/readyz"), moves=True)
+            for name in SERVICES
+        ]
+        await together(*parts, *(kept.healthy(WITHIN) for kept in others))
+        state.prepared.touch()
+        await together(*(kept.healthy(WITHIN) for kept in services))
+        if not read_json(self.state.demo):
             self.phase = "seeding"
             await self.seed()
         self.phase = "ready"
@@ -96,18 +105,15 @@ class Stack:
         await self.keep("kafka", self.kafka.launch if self.kafka else None, probing.of_kafka(self.at.kafka))
         await preparing.create_topics(self.at.kafka)
 
-    async def keep_movable(self, process: str, health_url: str) -> None:
-        """Keeps a process of ours on the movable clock."""
-        if not plan.written(plan.PACKAGES[process]):
-            self.say(f"{process} is not there yet")
-            return
-        await self.keep(process, lambda: plan.movable(self.at, process), probing.of_url(health_url), moves=True)
+    async def keep(self, name: str, launch: Callable[[], Launch] | None, probe: Probe) -> None:
+        """Begins to keep a process, or to watch a server of the user's own, and waits for its health."""
+        await self.begin(name, launch, probe).healthy(WITHIN if launch else ELSEWHERE_WITHIN)
 
-    async def keep(self, name: str, launch: Callable[[], Launch] | None, probe: Probe, *, moves: bool = False) -> None:
-        """Begins to keep a process and waits for its health."""
+    def begin(self, name: str, launch: Callable[[], Launch] | None, probe: Probe, *, moves: bool = False) -> Kept:
+        """Begins to keep a process; `moves`: it is on the movable clock."""
         self.kept[name] = kept = Kept(name, launch, probe, self.state.log(name), self.say, self.marker, moves=moves)
         kept.begin()
-        await kept.healthy(WITHIN if launch else ELSEWHERE_WITHIN)
+        return kept
 
     async def seed(self) -> None:
         """Makes the demo account, in a process of its own. Nothing is undone when it fails: the next `up` tries again."""
@@ -119,7 +125,7 @@ class Stack:
         seeder.process = await seeder.spawn(Launch(argv, servers))
         try:
             code = await asyncio.wait_for(seeder.process.wait(), SEED_WITHIN)
-            problem = tail(seeder.log, 1) if code else ""
+            problem = tail(seeder.log, 1, 500) if code else ""
         except TimeoutError:
             problem = f"it takes more than {SEED_WITHIN:.0f} s"
         finally:
