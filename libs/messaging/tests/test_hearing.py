@@ -1,0 +1,350 @@
+import asyncio
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import TopicPartition
+from contracts import Account, SignatureApplied, UnreadableEvent
+from contracts.envelope import header
+from messaging.dead_letters import DEAD, replay
+from messaging.hearing import NotHearing
+from messaging.progress import REWOUND
+from messaging.testing import create_topics, delete_topics
+from opentelemetry import trace
+
+from messaging import Hearing
+
+pytestmark = pytest.mark.integration
+NOW = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
+SERVICE = "notifier"
+
+
+@pytest.fixture
+def hearing(bootstrap, prefix):
+    return Hearing(bootstrap, service=SERVICE, prefix=prefix)
+
+
+@pytest.fixture
+def committed(bootstrap, prefix):
+    """How many records of a topic the group has behind it."""
+
+    async def count(topic: str, group: str = SERVICE) -> int:
+        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=prefix + group, enable_auto_commit=False)
+        partitions = [TopicPartition(prefix + topic, number) for number in range(3)]
+        consumer.assign(partitions)
+        await consumer.start()
+        try:
+            return sum([await consumer.committed(partition) or 0 for partition in partitions])
+        finally:
+            await consumer.stop()
+
+    return count
+
+
+async def test_events_are_heard_in_order_with_what_their_records_say(
+    hearing, publish, background, an_account, eventually, committed
+):
+    heard = []
+
+    @hearing.hears(Account)
+    async def on_account(one):
+        heard.append(one)
+
+    event_id = uuid4()
+    for version in range(1, 21):
+        await publish(an_account(version), event_id=event_id)
+    running = background(hearing.run())
+    await eventually(lambda: len(heard) == 20)
+    assert [one.event.version for one in heard] == list(range(1, 21))
+    assert (heard[0].key, heard[0].at, heard[0].event_id) == (str(an_account().account_id), NOW, event_id)
+    await hearing.healthy()
+    await hearing.stop()
+    await asyncio.wait_for(running, 10)
+    assert await committed("accounts") == 20
+
+
+async def test_a_handler_that_fails_is_called_again_and_nothing_is_committed_meanwhile(
+    hearing, publish, background, an_account, a_signature, eventually, committed
+):
+    tried, heard, beside = [], [], []
+    database_is_down = True
+
+    @hearing.hears(Account)
+    async def on_account(one):
+        tried.append(one.event.version)
+        if database_is_down and one.event.version == 3:
+            raise OSError("the database is down")
+        heard.append(one.event.version)
+
+    @hearing.hears_batch(SignatureApplied)
+    async def on_signatures(batch):
+        beside.extend(one.event.total for one in batch)
+
+    for version in range(1, 6):
+        await publish(an_account(version))
+    running = background(hearing.run())
+    await eventually(lambda: tried.count(3) >= 3)
+    with pytest.raises(NotHearing, match="accounts"):
+        await hearing.healthy()
+    assert await committed("accounts") == 2
+    await publish(a_signature(1))
+    await eventually(lambda: beside == [1])
+    assert heard == [1, 2]
+    database_is_down = False
+    await eventually(lambda: heard[-1] == 5)
+    assert heard == [1, 2, 3, 4, 5]
+    await hearing.healthy()
+    await hearing.stop()
+    await asyncio.wait_for(running, 10)
+    assert await committed("accounts") == 5
+
+
+async def test_a_batch_that_fails_comes_again_as_a_whole(hearing, publish, background, a_signature, eventually):
+    calls = []
+
+    @hearing.hears_batch(SignatureApplied)
+    async def on_signatures(batch):
+        calls.append([one.event.total for one in batch])
+        if len(calls) < 3:
+            raise OSError("the database is down")
+
+    for total in range(1, 11):
+        await publish(a_signature(total))
+    background(hearing.run())
+    await eventually(lambda: len(calls) >= 3 and calls[-1][-1] == 10)
+    assert calls[0] == calls[1][: len(calls[0])]
+    assert [total for call in calls[2:] for total in call] == list(range(1, 11))
+
+
+async def test_a_crash_before_the_commit_repeats_and_loses_nothing(
+    bootstrap, prefix, publish, background, an_account, eventually
+):
+    first, second = [], []
+    dying, heir = (Hearing(bootstrap, service=SERVICE, prefix=prefix) for _ in range(2))
+
+    @dying.hears(Account)
+    async def dies_after(one):
+        first.append(one.event.version)
+        await asyncio.Event().wait()  # the process never comes back from here
+
+    @heir.hears(Account)
+    async def inherits(one):
+        second.append(one.event.version)
+
+    await publish(an_account(1))
+    await publish(an_account(2))
+    running = background(dying.run())
+    await eventually(lambda: first)
+    running.cancel()
+    background(heir.run())
+    await eventually(lambda: len(second) == 2)
+    assert (first, second) == ([1], [1, 2])
+
+
+UNREADABLE = {
+    "no JSON": (b"{", [("ce_type", b"account.v1")]),
+    "another shape": (b"{}", [("ce_type", b"account.v1")]),
+    "an unknown type": (b"{}", [("ce_type", b"account.v9")]),
+    "no type": (b"{}", []),
+    "headers that are no text": (b"\xff\xfe", [("ce_type", b"\xff"), ("other", b"\xff\x00")]),
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+async def test_what_cannot_be_read_goes_to_the_dead_letters_as_it_came(
+    what, hearing, prefix, producer, publish, background, an_account, eventually, all_of
+):
+    value, headers = UNREADABLE[what]
+    heard = []
+
+    @hearing.hears(Account)
+    async def on_account(one):
+        heard.append(one.event.version)
+
+    before = DEAD.labels("accounts")._value.get()
+    key = an_account().key.encode()
+    place = await producer.send_and_wait(f"{prefix}accounts", value, key=key, headers=headers)
+    await publish(an_account(2))
+    background(hearing.run())
+    await eventually(lambda: heard == [2])
+    (letter,) = await all_of(f"{prefix}dead-letters.{SERVICE}")
+    assert (letter.value, letter.key) == (value, key)
+    assert list(letter.headers[: len(headers)]) == headers
+    assert header(letter.headers, "dl_reason")
+    assert header(letter.headers, "dl_topic") == f"{prefix}accounts"
+    assert header(letter.headers, "dl_partition") == str(place.partition)
+    assert header(letter.headers, "dl_offset") == str(place.offset)
+    assert DEAD.labels("accounts")._value.get() == before + 1
+
+
+async def test_dead_letters_are_told_again_once(hearing, bootstrap, prefix, publish, background, an_account, eventually):
+    heard, refused = [], [2]
+
+    @hearing.hears(Account)
+    async def on_account(one):
+        if one.event.version in refused:
+            raise UnreadableEvent("not understood yet")
+        heard.append(one.event.version)
+
+    for version in (1, 2, 3):
+        await publish(an_account(version))
+    background(hearing.run())
+    await eventually(lambda: heard == [1, 3])
+    refused.clear()
+    assert await replay(bootstrap, SERVICE, prefix) == 1
+    await eventually(lambda: heard == [1, 3, 2])
+    assert await replay(bootstrap, SERVICE, prefix) == 0
+
+
+async def test_one_unreadable_event_of_a_batch_is_found_and_the_others_are_kept(
+    hearing, prefix, publish, background, a_signature, eventually, all_of
+):
+    kept = set()
+
+    @hearing.hears_batch(SignatureApplied)
+    async def on_signatures(batch):
+        if any(one.event.total == 4 for one in batch):
+            raise UnreadableEvent("of no allowance")
+        kept.update(one.event.total for one in batch)
+
+    for total in range(1, 8):
+        await publish(a_signature(total))
+    background(hearing.run())
+    await eventually(lambda: kept == {1, 2, 3, 5, 6, 7})
+    (letter,) = await all_of(f"{prefix}dead-letters.{SERVICE}")
+    assert SignatureApplied.model_validate_json(letter.value).total == 4
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_a_tombstone_is_no_poison(wanted, hearing, prefix, producer, publish, background, an_account, eventually, all_of):
+    heard = []
+
+    @hearing.hears(Account, tombstones=wanted)
+    async def on_account(one):
+        heard.append(one.event and one.event.version)
+
+    key = an_account().key
+    await producer.send_and_wait(f"{prefix}accounts", None, key=key.encode())
+    await publish(an_account(2))
+    background(hearing.run())
+    await eventually(lambda: 2 in heard)
+    assert heard == ([None, 2] if wanted else [2])
+    assert await all_of(f"{prefix}dead-letters.{SERVICE}") == []
+
+
+async def test_a_second_member_that_joins_in_the_middle_of_a_batch_loses_nothing(
+    bootstrap, prefix, publish, background, a_signature, eventually
+):
+    heard: dict[UUID, set[int]] = {}
+    slowly = asyncio.Event()
+
+    def member() -> Hearing:
+        hearing = Hearing(bootstrap, service=SERVICE, prefix=prefix)
+
+        @hearing.hears_batch(SignatureApplied)
+        async def on_signatures(batch):
+            slowly.set()
+            await asyncio.sleep(0.2)
+            for one in batch:
+                heard.setdefault(one.event.certificate_id, set()).add(one.event.total)
+
+        return hearing
+
+    certificates = [uuid4() for _ in range(12)]
+    background(member().run())
+
+    async def tell():
+        for total in range(1, 51):
+            await asyncio.gather(*(publish(a_signature(total, certificate)) for certificate in certificates))
+
+    telling = asyncio.create_task(tell())
+    await asyncio.wait_for(slowly.wait(), 20)
+    background(member().run())
+    await telling
+    await eventually(lambda: sum(map(len, heard.values())) == 600)
+    assert heard == {certificate: set(range(1, 51)) for certificate in certificates}
+
+
+async def test_the_handler_runs_in_the_trace_of_the_teller(hearing, publish, background, an_account, eventually):
+    traces = []
+
+    @hearing.hears(Account)
+    async def on_account(_one):
+        traces.append(trace.get_current_span().get_span_context().trace_id)
+
+    await publish(an_account(), traceparent=f"00-{0xABC:032x}-{0xDEF:016x}-01")
+    background(hearing.run())
+    await eventually(lambda: traces)
+    assert traces == [0xABC]
+
+
+async def test_an_outage_of_the_broker_is_seen_and_waited_out(
+    wire, prefix, publish, background, an_account, eventually, monkeypatch
+):
+    monkeypatch.setattr("messaging.hearing.SILENT_S", 1.5)
+    monkeypatch.setattr("messaging.progress.ASK_S", 0.5)
+    hearing = Hearing(wire.address, service=SERVICE, prefix=prefix)
+    heard = []
+
+    @hearing.hears(Account)
+    async def on_account(one):
+        heard.append(one.event.version)
+
+    await publish(an_account(1))
+    background(hearing.run())
+    await eventually(lambda: heard == [1])
+    wire.freeze()
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await hearing.healthy()
+            except NotHearing:
+                break
+            await asyncio.sleep(0.05)
+    await publish(an_account(2))
+    wire.cut()
+    wire.thaw()
+    await eventually(lambda: heard[-1] == 2, within_s=60)
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await hearing.healthy()
+            except NotHearing:
+                await asyncio.sleep(0.05)
+            else:
+                break
+
+
+async def test_a_log_that_was_re_made_is_read_from_its_beginning_with_an_alarm(
+    hearing, bootstrap, prefix, publish, background, an_account, eventually
+):
+    heard = []
+
+    @hearing.hears(Account)
+    async def on_account(one):
+        heard.append(one.event.version)
+
+    for version in range(1, 6):
+        await publish(an_account(version))
+    running = background(hearing.run())
+    await eventually(lambda: len(heard) == 5)
+    await hearing.stop()
+    await asyncio.wait_for(running, 10)
+    await delete_topics(bootstrap, f"{prefix}accounts")
+    await asyncio.sleep(0.5)
+    await create_topics(bootstrap, prefix, {"accounts"})
+    heir = Hearing(bootstrap, service=SERVICE, prefix=prefix)
+    heir.hears(Account)(on_account)
+    before = REWOUND.labels("accounts")._value.get()
+    async with asyncio.timeout(20):
+        while True:  # the broker needs a moment to know the new topic
+            try:
+                await publish(an_account(6))
+            except Exception:  # noqa: BLE001 - whatever it says meanwhile
+                await asyncio.sleep(0.1)
+            else:
+                break
+    background(heir.run())
+    await eventually(lambda: heard[-1] == 6)
+    assert REWOUND.labels("accounts")._value.get() == before + 1
