@@ -146,10 +146,10 @@ class Client:
         self.gateway, self.credentials, self.token = gateway, client_service, ""
 
     async def log_in(self) -> None:
-        basic = aiohttp.BasicAuth(self.credentials["client_id"], self.credentials["client_secret"])
+        basic = aiohttp.encode_basic_auth(self.credentials["client_id"], self.credentials["client_secret"])
         form = {"grant_type": "client_credentials"}
         async with (
-            aiohttp.ClientSession(auth=basic) as session,
+            aiohttp.ClientSession(headers={"Authorization": basic}) as session,
             session.post(f"{self.gateway}/oauth2/token", data=form) as answer,
         ):
             answer.raise_for_status()
