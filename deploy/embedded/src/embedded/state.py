@@ -13,18 +13,9 @@ from typing import Any
 from embedded.ports import DEFAULT_BASE
 from embedded.refusals import AlreadyRunning, StateUnusable
 
-OWN = {"lock", "logs", "secrets", "postgres", "kafka", "mailbox", "sandbox-ca"}
-OWN |= {
-    "stack.json",
-    "supervisor.json",
-    "demo.json",
-    "clock",
-    "clock.acks",
-    "stack.new",
-    "supervisor.new",
-    "demo.new",
-    "clock.new",
-}
+FILES = ("stack.json", "supervisor.json", "demo.json", "clock", "lock", "prepared")
+FOLDERS = ("logs", "secrets", "clock.acks", "postgres", "kafka", "mailbox", "sandbox-ca")
+OWN = {*FILES, *FOLDERS, *(f"{name.partition('.')[0]}.new" for name in FILES)}
 """All that is ever in a state folder."""
 
 
