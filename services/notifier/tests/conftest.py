@@ -117,7 +117,7 @@ def until() -> Callable[..., Awaitable[None]]:
 
     async def wait(holds: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(20):
-            while not await holds():  # noqa: ASYNC110 - what is waited for happens in a database
+            while not await holds():
                 await asyncio.sleep(0.05)
 
     return wait

@@ -125,15 +125,23 @@ async def statuses(world) -> list[str]:
         return list(await session.scalars(select(mail.c.status)))
 
 
-async def test_two_processes_mail_once_tell_of_it_and_mind_no_repetition(world, bus, environment, until):
-    heard: list[NoticeSent] = []
+@pytest.fixture
+async def heard(bus):
+    """The notices that were told on the bus."""
+    told_of: list[NoticeSent] = []
     hearing = Hearing(bus.bootstrap, service="test", prefix=bus.prefix)
 
     @hearing.hears(NoticeSent)
     async def on_notice(told: Heard) -> None:
-        heard.append(told.event)
+        told_of.append(told.event)
 
     listening = asyncio.create_task(hearing.run())
+    yield told_of
+    await hearing.stop()
+    await listening
+
+
+async def test_two_processes_mail_once_tell_of_it_and_mind_no_repetition(world, bus, environment, heard, until):
     told = await a_warning(world, bus, "Ana", "Rui")
     async with notifier(environment) as (_, one), notifier(environment) as (_, two):
         await until(lambda: ready(one))
@@ -155,8 +163,6 @@ async def test_two_processes_mail_once_tell_of_it_and_mind_no_repetition(world, 
             metrics = await answer.text()
         for name in ("mail_due", "mail_oldest_due_seconds", "mail_sent_total", "mail_unknown_total"):
             assert f"\n{name}" in metrics
-    await hearing.stop()
-    await listening
     assert sorted(to for to, _ in world.mailbox.mails) == ["ana@exemplo.example", "rui@exemplo.example"]
     assert sorted(event.message_id for event in heard) == sorted(world.mailbox.message_ids())
 

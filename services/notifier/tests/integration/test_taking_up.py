@@ -1,6 +1,7 @@
 """Which mails come of what is heard, on the real database and a real SMTP conversation."""
 
 from datetime import date, timedelta
+from random import Random
 from uuid import uuid4
 
 import pytest
@@ -182,3 +183,30 @@ async def test_a_deleted_certificate_is_mailed_about_no_more(world):
     await world.hear(world.grant(certificate, warned=CROSSED), world.certificate(certificate, version=2, status="deleted"))
     await world.work()
     assert await world.lines() == [("crossing-time", "certificate-deleted")]
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_any_order_of_tellings_and_looks_makes_the_same_lines_and_mails_none_twice(world, seed):
+    certificate = await world.with_operators("Ana")
+    ended = Expiry(epoch=1, reason="time", at=world.clock())
+    renewed = {"epoch": 2, "granted_at": world.clock(), "expires_at": world.clock() + timedelta(days=60), "last_expired": ended}
+    history = [
+        world.grant(certificate, version=1),
+        world.grant(certificate, version=2, warned=CROSSED),
+        world.grant(certificate, version=3, warned=DAILY),
+        world.grant(certificate, version=4, state="expired", warned=DAILY, last_expired=ended),
+        world.grant(certificate, version=5, **renewed),
+        world.grant(certificate, version=6, used=3, **renewed),
+    ]
+    tellings, dice = history * 3, Random(seed)
+    dice.shuffle(tellings)
+    for telling in tellings:
+        await world.hear(telling)
+        if dice.random() < 0.2:
+            await world.work()
+    await world.work()
+    lines = await world.lines()
+    assert sorted(kind for kind, _ in lines) == ["crossing-time", "daily", "expired", "renewed"]
+    assert ("renewed", "taken up") in lines
+    assert all(decided for _, decided in lines)
+    assert len(world.mailbox.mails) == len(set(world.mailbox.message_ids())) <= 4

@@ -39,6 +39,8 @@ from observability import get_logger
 log = get_logger(__name__)
 
 SENT = Counter("mail_sent", "Attempts to mail a notice to one operator, by what came of it", ["result"])
+for _result in ("sent", "later", "failed", "void"):
+    SENT.labels(_result)  # shown from the start, so that an alert can tell nothing from none
 
 
 class Post(Protocol):

@@ -69,5 +69,7 @@ class TakingUp:
                 await void_line(session, one.line_id, reason)
         to = recipients(await operators_of(session, account_id))
         for bundle in bundles(held, host_now):
+            if not to:
+                log.warning("nobody is mailed: the account has no active issuer operator", account_id=account_id)
             notice_id = await take_up(session, account_id, bundle, to, domain=self._domain, now=now, host_now=host_now)
             log.info("a notice was taken up", notice_id=notice_id, account_id=account_id, kind=bundle.kind, mails=len(to))
