@@ -20,7 +20,7 @@ def test_a_granted_epoch_opens_and_is_told(make):
     books = make.books(make.grant())
     [told] = books.told
     assert (told.cause, told.epoch, told.version, told.state, told.used) == ("opened", 1, 1, "active", 0)
-    books.schedule()
+    books.finish()
     assert books.grants[make.certificate_id].next_due_at == make.granted_at + 53 * DAY
 
 
@@ -70,7 +70,7 @@ def test_the_clock_jumping_over_warning_and_end_at_once_expires_only(make):
     books.review(make.certificate_id)
     assert causes(books) == [("opened", 1), ("expired", 1)]
     assert books.told[-1].warned == Warned()
-    books.schedule()
+    books.finish()
     assert books.grants[make.certificate_id].next_due_at is None
 
 
@@ -108,7 +108,7 @@ def test_a_warning_is_told_once_and_the_days_after_by_the_accounts_own_calendar(
     books.review(make.certificate_id)
     assert causes(books)[1:] == [("warned", 1)]
     assert (books.told[-1].warned.crossing_time, books.told[-1].zone) == (date(2027, 1, 13), "Australia/Lord_Howe")
-    books.schedule()
+    books.finish()
     assert books.grants[make.certificate_id].next_due_at == datetime(2027, 1, 13, 20, tzinfo=UTC)
 
 
@@ -117,7 +117,7 @@ def test_nobody_is_warned_of_what_is_deleted_and_it_still_expires(make):
     books.calendars[make.certificate_id] = NoticeCalendar(silent=True)
     books.now = make.granted_at + 55 * DAY
     books.review(make.certificate_id)
-    books.schedule()
+    books.finish()
     assert causes(books) == [("opened", 1)]
     assert books.grants[make.certificate_id].next_due_at == make.granted_at + 60 * DAY
 

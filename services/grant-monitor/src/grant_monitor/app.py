@@ -40,5 +40,5 @@ def build(settings: Settings, clock: Clock) -> App:
         routes=internal_api(sessions, clock, verifier),
         health=health,
         background=[hearing.run, relay.run, patrol.run, patrol.keep_gauges, patrol.keep_purged],
-        on_stop=[engine.dispose, hearing.stop],
+        on_stop=[engine.dispose, relay.stop, hearing.stop],
     )

@@ -198,9 +198,12 @@ class Books:
         epoch = self.current(certificate_id)
         self._tell("expired" if epoch.state == "expired" else "counted", epoch)
 
-    def schedule(self) -> None:
-        """Every grant's next due instant, as of now; the last thing before closing."""
-        for certificate_id, grant in self.grants.items():
+    def finish(self) -> None:
+        """The last thing before closing: what was counted is told where that is due, and each next due instant is set."""
+        for certificate_id in self.grants:
+            if self.grants[certificate_id].to_tell and self.grants[certificate_id].quiet(self.host_now):
+                self.tell_again(certificate_id)
+            grant = self.grants[certificate_id]
             due = self.current(certificate_id).next_due(self.now, self.calendar(certificate_id))
             if due != grant.next_due_at:
                 self.grants[certificate_id] = replace(grant, next_due_at=due)

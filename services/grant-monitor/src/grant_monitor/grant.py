@@ -10,6 +10,7 @@ from contracts.access_grants import ExpiredReason
 from grant_monitor.ledger import Ledger
 from grant_monitor.warning import Crossings, NoticeCalendar, next_daily, warned_now
 
+TOLD_EVERY = timedelta(seconds=2)  # what is counted, at most: of real time
 Cause = Literal["opened", "warned", "expired", "superseded", "counted"]
 
 
@@ -94,6 +95,10 @@ class Grant:
         if self.last_expired is not None and self.last_expired.epoch >= expiry.epoch:
             return self
         return replace(self, last_expired=expiry)
+
+    def quiet(self, host_now: datetime) -> bool:
+        """It was not told within 2 s, so that what was counted may be told now."""
+        return self.told_at is None or self.told_at <= host_now - TOLD_EVERY
 
     def told(self, cause: Cause, epoch: Epoch, calendar: NoticeCalendar) -> AccessGrant:
         """The public state, as of this version."""

@@ -6,8 +6,7 @@ Two patrols at once share the work: each takes what no other transaction holds, 
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from grant_monitor.books import Books
-from grant_monitor.metrics import ALLOWANCE_OPEN, EXPIRY_EFFECT_DELAY, show_grants
+from grant_monitor.metrics import ALLOWANCE_OPEN, show_grants
 from grant_monitor.storage import books_of
 from grant_monitor.storage.due import (
     grants_due,
@@ -21,7 +20,7 @@ from grant_monitor.storage.usage import BATCH, usage_to_tell
 from hosting import Clock, host_utc
 from hosting.database import Sessions
 from messaging import put
-from observability import get_logger
+from observability import get_logger, tracer
 
 log = get_logger(__name__)
 
@@ -52,10 +51,12 @@ class Patrol:
         now, host_now = self._clock(), host_utc()
         async with self._sessions.begin() as session:
             due = await grants_due(session, now)
-            async with books_of(session, due, now=now, host_now=host_now) as books:
-                for certificate_id in due:
-                    books.review(certificate_id)
-        _log_told(books)
+            if not due:
+                return 0
+            with tracer(__name__).start_as_current_span("grants due"):
+                async with books_of(session, due, now=now, host_now=host_now) as books:
+                    for certificate_id in due:
+                        books.review(certificate_id)
         return len(due)
 
     async def sweep(self) -> int:
@@ -69,20 +70,15 @@ class Patrol:
                 overdue = len(books.allowances)
                 books.sweep()
         log.warning("blocks were forfeited", blocks=overdue)
-        _log_told(books)
         return overdue
 
     async def tell_counted(self) -> int:
-        """Tells the grants that were counted on and not told within 2 s."""
+        """Tells the grants that were counted on and not told within 2 s, as every closing of books does."""
         now, host_now = self._clock(), host_utc()
         async with self._sessions.begin() as session:
             counted = await grants_to_tell(session, host_now)
-            async with books_of(session, counted, now=now, host_now=host_now) as books:
-                for certificate_id in counted:
-                    books.review(certificate_id)
-                    if books.grants[certificate_id].to_tell:
-                        books.tell_again(certificate_id)
-        return len(counted)
+            async with books_of(session, counted, now=now, host_now=host_now):
+                return len(counted)
 
     async def tell_usage(self) -> int:
         """Tells what client services used and was not told within 2 s."""
@@ -117,10 +113,3 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
     while True:
         await work()
         await asyncio.sleep(seconds)
-
-
-def _log_told(books: Books) -> None:
-    for told in books.told:
-        log.info("grant told", cause=told.cause, certificate_id=str(told.certificate_id), epoch=told.epoch, version=told.version)
-        if told.cause == "expired" and told.last_expired is not None:
-            EXPIRY_EFFECT_DELAY.observe((books.now - told.last_expired.at).total_seconds())

@@ -17,12 +17,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from grant_monitor.allowance import SWEPT_AFTER
 from grant_monitor.books import Books
+from grant_monitor.metrics import EXPIRY_EFFECT_DELAY
 from grant_monitor.storage.rows import Values, allowance_of, allowance_values, epoch_of, epoch_values, grant_of, grant_values
 from grant_monitor.storage.tables import ACCESS_GRANT, ACCOUNT, ALLOWANCE, CERTIFICATE, GRANT_EPOCH
 from grant_monitor.storage.usage import add_usage
 from grant_monitor.warning import NoticeCalendar
 from messaging import put
+from observability import get_logger
 
+log = get_logger(__name__)
 Lock = Literal["wait", "skip", "none"]
 
 
@@ -45,13 +48,14 @@ async def books_of(
     books = await opened(session, certificates, allowances, now=now, host_now=host_now, lock=lock, overdue=overdue)
     before = dict(books.grants), dict(books.epochs), dict(books.allowances)
     yield books
-    books.schedule()
+    books.finish()
     await _save(session, ACCESS_GRANT, before[0], books.grants, grant_values)
     await _save(session, GRANT_EPOCH, before[1], books.epochs, epoch_values)
     await _save(session, ALLOWANCE, before[2], books.allowances, allowance_values)
     await add_usage(session, books.used)
     if books.told:
         await put(session, *books.told, at=now)
+        _say(books)
 
 
 async def opened(
@@ -143,3 +147,12 @@ async def _save(session: AsyncSession, table: Table, before: Mapping[Any, Any], 
         statement = update(table).where(*(table.c[key] == bindparam(f"key_{key}") for key in keys))
         parameters = [{f"key_{key}": row.pop(key) for key in keys} | row for row in changed]
         await (await session.connection()).execute(statement, parameters)
+
+
+def _say(books: Books) -> None:
+    for told in books.told:
+        if told.cause == "counted":
+            continue
+        log.info("grant told", cause=told.cause, certificate_id=str(told.certificate_id), epoch=told.epoch, version=told.version)
+        if told.cause == "expired" and told.last_expired is not None:
+            EXPIRY_EFFECT_DELAY.observe((books.now - told.last_expired.at).total_seconds())

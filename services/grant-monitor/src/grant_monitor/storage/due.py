@@ -8,10 +8,10 @@ from sqlalchemy import Select, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from grant_monitor.allowance import SWEPT_AFTER
-from grant_monitor.grant import Epoch
+from grant_monitor.grant import TOLD_EVERY, Epoch
 from grant_monitor.storage.rows import epoch_of
 from grant_monitor.storage.tables import ACCESS_GRANT, ALLOWANCE, GRANT_EPOCH
-from grant_monitor.storage.usage import BATCH, TOLD_EVERY
+from grant_monitor.storage.usage import BATCH
 
 KEPT = timedelta(days=40)  # closed blocks: longer than `signatures` are, so that a replay finds every block it tells of
 

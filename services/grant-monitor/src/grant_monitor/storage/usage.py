@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts import Usage
 from contracts.access_grants import UsageDay
+from grant_monitor.grant import TOLD_EVERY
 from grant_monitor.storage.tables import SERVICE_USAGE, USAGE_DAY
 
-TOLD_EVERY = timedelta(seconds=2)  # of real time
 DAYS_TOLD = 92
 BATCH = 200
 
