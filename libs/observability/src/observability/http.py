@@ -40,6 +40,7 @@ class traced:  # noqa: N801 - put on an application as a verb: traced(app, servi
         if scope["type"] != "http" or scope["path"] in UNTRACED:
             await self._app(scope, receive, send)
             return
+        scope["fastapi.telemetry"] = None  # FastAPI would add a second span, with the path's ids and the query in it
         told = propagate.extract(scope["headers"], getter=_HEADERS)
         method = scope["method"] if scope["method"] in METHODS else "OTHER"
         with tracer(__name__).start_as_current_span(

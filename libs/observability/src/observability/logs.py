@@ -24,7 +24,6 @@ CHATTY = (
     "alembic",
     "asyncio",
     "asyncpg",
-    "faststream",
     "mail.log",
     "sqlalchemy",
     "urllib3",
@@ -32,6 +31,9 @@ CHATTY = (
     "watchfiles",
 )
 """Loggers of libraries: from warnings on, even at DEBUG, because their debug lines print whole records and parameters."""
+
+TALKATIVE = ("faststream",)
+"""From errors on: it warns at every start of what is meant so."""
 
 SILENT = ("opentelemetry.exporter", "opentelemetry.sdk.trace.export", "opentelemetry.sdk._shared_internal")
 """A trace collector that is away is no event: traces are best effort."""
@@ -70,11 +72,12 @@ def set_up_logs(service: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for name in CHATTY:
-        chatty = logging.getLogger(name)
-        chatty.handlers[:] = []
-        chatty.propagate = True
-        chatty.setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))
+    least = {**dict.fromkeys(CHATTY, logging.WARNING), **dict.fromkeys(TALKATIVE, logging.ERROR)}
+    for name, from_level in least.items():
+        library = logging.getLogger(name)
+        library.handlers[:] = []
+        library.propagate = True
+        library.setLevel(max(from_level, logging.getLevelNamesMapping()[level]))
     for name in SILENT:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     logging.getLogger("uvicorn.access").setLevel(logging.CRITICAL + 1)

@@ -23,6 +23,7 @@ ALLOWED = frozenset(
         "authorisation_id",
         "code.filepath",
         "code.function",
+        "code.function.name",
         "code.lineno",
         "credential_id",
         "error_code",
@@ -44,9 +45,12 @@ ALLOWED = frozenset(
 )
 """Names that hold a secret's word and are no secret."""
 
-_PAIR_WORDS = (
-    "pin|puk|otp|totp|sad|pwd|passwd|pass(?:word|phrase)|cookie|set-cookie|authori[sz]ation|code_verifier|code|jwt|"
-    r"(?:[a-z0-9]+[_-])*(?:token|secret|password|key|otp|pin)"
+_PAIR = re.compile(
+    r"""(\\?["']?)\b([A-Za-z][\w.-]*)(\\?["']?\s*(?:=|:(?!//))\s*[\[({]?\s*(?:b|SecretStr\()?\\?["']?)(?![\s*])"""
+    r"""((?<=["'])[^"']+|[^\s"'\\,;&)}\]]+)"""
+)
+_SAID_OF_A_SECRET = re.compile(
+    r"(?i)(?:.*[_.-])?(?:pin|otp|totp|pass\w*|pwd|.*tokens?|.*secret|cookie|set-cookie|authori[sz]ation)"
 )
 _LOOKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.DOTALL), HIDDEN),
@@ -54,13 +58,6 @@ _LOOKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(Bearer|Basic|Digest)\s+(?!\*)[^\s\"',;}\])]+", re.IGNORECASE), rf"\1 {HIDDEN}"),
     (re.compile(r"(?<=://)[^/\s@\"']*:[^/\s@\"']*@"), f"{HIDDEN}@"),
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s\"'?#]*|(?<![\w/])/[\w./~%-]*)[?][^\s\"'<>)\]]+", re.IGNORECASE), rf"\1?{HIDDEN}"),
-    (
-        re.compile(
-            rf"\b({_PAIR_WORDS})(\\?[\"']?\s*(?:=|:(?!//))\s*(?:b|SecretStr\()?\\?[\"']?)(?!\s|\*)[^\s\"'\\,;&)}}\]]+",
-            re.IGNORECASE,
-        ),
-        rf"\1\2{HIDDEN}",
-    ),
 )
 
 
@@ -75,7 +72,15 @@ def masked(text: str) -> str:
     """`text` without what looks like a secret."""
     for look, instead in _LOOKS:
         text = look.sub(instead, text)
-    return text
+    return _PAIR.sub(_pair, text)
+
+
+def _pair(found: re.Match[str]) -> str:
+    """A `name=value` or `"name": value` whose name is a secret's; of a plain `name: value` only what is surely one's."""
+    quote, name, between, value = found.groups()
+    exact = "=" in between or quote
+    secret = hides(name, value) if exact else _SAID_OF_A_SECRET.fullmatch(name)
+    return f"{quote}{name}{between}{HIDDEN if secret else _PAIR.sub(_pair, value)}"
 
 
 def clean(value: object, depth: int = 6) -> object:
@@ -95,8 +100,13 @@ def clean(value: object, depth: int = 6) -> object:
 
 def clean_field(name: str, value: object, depth: int = 6) -> object:
     """As `clean`, but hidden altogether when the field's name says that it is secret."""
-    if looks_secret(name) and value is not None and not isinstance(value, bool):
+    if value is not None and not isinstance(value, bool) and hides(name, value):
         return HIDDEN
-    if name.lower().endswith("state") and isinstance(value, str) and len(value) > LONGEST_STATE:
-        return HIDDEN  # an OAuth state; that of a grant is a word
     return clean(value, depth)
+
+
+def hides(name: str, value: object) -> bool:
+    """Whether this value of this name is hidden. An OAuth state is random and long, that of a grant is a word."""
+    if name.lower().endswith("state") and isinstance(value, str) and len(value) > LONGEST_STATE:
+        return True
+    return looks_secret(name)

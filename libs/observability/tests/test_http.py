@@ -1,0 +1,164 @@
+import asyncio
+from contextlib import suppress
+
+import pytest
+from fastapi import FastAPI
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from observability import Health
+from observability.http import REQUESTS, admin_app, traced
+from observability.traces import Cleaned
+
+CANARY = "c4n4ryM4rk3r"
+
+
+@pytest.fixture(scope="module")
+def all_spans():
+    """OpenTelemetry takes one provider in a process's life."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(Cleaned(exporter)))
+    trace.set_tracer_provider(provider)
+    return exporter
+
+
+@pytest.fixture
+def spans(all_spans):
+    all_spans.clear()
+    return all_spans.get_finished_spans
+
+
+@pytest.fixture
+def ask():
+    """One request to an ASGI application: status and body."""
+
+    async def request(app, path, method="GET", headers=(), query=b""):
+        sent = []
+
+        async def receive():
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "path": path,
+            "raw_path": path.encode(),
+            "root_path": "",
+            "query_string": query,
+            "headers": list(headers),
+            "scheme": "http",
+            "server": ("127.0.0.1", 80),
+            "client": ("127.0.0.1", 1),
+        }
+        await app(scope, receive, send)
+        return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
+
+    return request
+
+
+@pytest.fixture
+def app():
+    app = FastAPI()
+
+    @app.get("/certificates/{certificate_id}")
+    async def certificate(certificate_id: str):
+        return {"certificate_id": certificate_id}
+
+    @app.get("/broken")
+    async def broken():
+        raise ValueError(f"Bearer {CANARY}")
+
+    return traced(app, "certificate-registry")
+
+
+async def test_a_request_is_a_span_of_its_route_in_its_callers_trace(app, ask, spans):
+    told = (b"traceparent", f"00-{0xABC:032x}-{0xDEF:016x}-01".encode())
+    assert (await ask(app, "/certificates/42", headers=[told], query=b"code=secret"))[0] == 200
+    (span,) = spans()
+    assert span.name == "GET /certificates/{certificate_id}"
+    assert span.context.trace_id == 0xABC
+    assert span.parent.span_id == 0xDEF
+    assert "secret" not in span.to_json()
+    assert "42" not in str(span.attributes)
+
+
+async def test_requests_are_counted_by_route_and_never_by_path(app, ask):
+    counted = REQUESTS.labels("GET", "/certificates/{certificate_id}", "200")
+    unmatched = REQUESTS.labels("OTHER", "unmatched", "404")
+    before = counted._value.get(), unmatched._value.get()
+    for number in range(3):
+        await ask(app, f"/certificates/{number}")
+    await ask(app, "/etc/passwd", method="BREW")
+    assert (counted._value.get() - before[0], unmatched._value.get() - before[1]) == (3, 1)
+
+
+async def test_a_failure_is_counted_and_leaves_no_secret_in_the_trace(app, ask, spans):
+    counted = REQUESTS.labels("GET", "/broken", "500")
+    before = counted._value.get()
+    with pytest.raises(ValueError, match="Bearer"):
+        await ask(app, "/broken")
+    assert counted._value.get() == before + 1
+    (span,) = spans()
+    assert not span.status.is_ok
+    assert CANARY not in span.to_json()
+
+
+async def test_what_leaves_as_a_trace_is_cleaned(spans):
+    def fail():
+        raise ValueError(f"otp={CANARY}")
+
+    with suppress(ValueError), trace.get_tracer("test").start_as_current_span("call") as span:
+        span.set_attribute("url.full", f"https://ca.example/oauth2/authorize?state={CANARY}")
+        span.set_attribute("http.target", f"/ca/callback?code={CANARY}")
+        span.set_attribute("url.query", f"code={CANARY}")
+        span.set_attribute("http.response.status_code", 200)
+        fail()
+    (told,) = spans()
+    assert told.events
+    assert CANARY not in told.to_json()
+    assert told.attributes["http.response.status_code"] == 200
+
+
+async def test_readiness_tells_each_check(ask):
+    health = Health()
+    up = True
+
+    async def database():
+        if not up:
+            raise OSError(f"postgresql://u:{CANARY}@h/db refused")
+
+    async def bus():
+        pass
+
+    health.check("database", database)
+    health.check("bus", bus)
+    inside = admin_app(health)
+    assert await ask(inside, "/readyz") == (200, b'{"status":"ready","checks":{"database":"ok","bus":"ok"}}')
+    up = False
+    status, body = await ask(inside, "/readyz")
+    assert (status, b"refused" in body, CANARY.encode() in body) == (503, True, False)
+    assert (await ask(inside, "/livez"))[0] == 200
+    up = True
+    health.draining()
+    assert await ask(inside, "/readyz") == (503, b'{"status":"draining","checks":{"database":"ok","bus":"ok"}}')
+
+
+async def test_a_check_that_hangs_is_not_ready(ask, monkeypatch):
+    monkeypatch.setattr("observability.health.CHECK_S", 0.05)
+    health = Health()
+    health.check("database", lambda: asyncio.sleep(60))
+    status, body = await ask(admin_app(health), "/readyz")
+    assert (status, b"no answer" in body) == (503, True)
+
+
+async def test_metrics_are_shown(ask):
+    status, body = await ask(admin_app(Health()), "/metrics")
+    assert (status, b"http_requests_total" in body) == (200, True)
