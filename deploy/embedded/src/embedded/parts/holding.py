@@ -126,31 +126,38 @@ def container_part(name: str) -> Iterator[tuple[str, str]]:
     from testcontainers.core.container import DockerContainer
 
     if name == "postgres":
-        image, inner, port = images.POSTGRES, 5432, free_port()
-        container = DockerContainer(image).with_env("POSTGRES_USER", "sinete").with_env("POSTGRES_PASSWORD", PASSWORD)
-        container.with_command("postgres -c fsync=off -c max_connections=300")
-        answers, form = postgres_part.answers, f"postgresql://sinete:{PASSWORD}@{{}}:{{}}/postgres"
+        image, inner, answers, form = (
+            images.POSTGRES,
+            5432,
+            postgres_part.answers,
+            f"postgresql://sinete:{PASSWORD}@{{}}/postgres",
+        )
+        environment = {"POSTGRES_USER": "sinete", "POSTGRES_PASSWORD": PASSWORD}
+        command = ["postgres", "-c", "fsync=off", "-c", "max_connections=300"]
     else:
-        image, inner, port = images.KAFKA, 9092, free_port()
-        container = DockerContainer(image)
-        answers, form = kafka_part.answers, "{}:{}"
-    host = container.get_container_host_ip()
-    if name == "kafka":
-        for variable, value in kafka_environment(host, port).items():
-            container.with_env(variable, value)
-    with container.with_bind_ports(inner, port):
+        image, inner, answers, form = images.KAFKA, 9092, kafka_part.answers, "{}"
+        environment, command = kafka_environment(), ["sh", "-c", ADVERTISE_FIRST]
+    with DockerContainer(image, env=environment, ports=[inner]).with_command(command) as container:
+        host, port = container.get_container_host_ip(), int(container.get_exposed_port(inner))
+        container.exec(["sh", "-c", f"echo {host}:{port} > /tmp/address"])
         wait_for(lambda: answers(host, port), lambda: True, image)
-        yield form.format(host, port), f"container {image}"
+        yield form.format(f"{host}:{port}"), f"container {image}"
 
 
-def kafka_environment(host: str, port: int) -> dict[str, str]:
-    """The embedded broker's properties as apache/kafka's image takes them, with the address clients see."""
+ADVERTISE_FIRST = (
+    "until [ -s /tmp/address ]; do sleep 0.1; done; "
+    "export KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://$(cat /tmp/address); exec /etc/kafka/docker/run"
+)
+"""The broker has to know the address under which clients see it, and Docker says that only once the container runs."""
+
+
+def kafka_environment() -> dict[str, str]:
+    """The embedded broker's properties as apache/kafka's image takes them, without the address that clients see."""
     lines = kafka_part.PROPERTIES.format(port=9092, controller_port=9093, logs="/tmp/kafka-logs").splitlines()  # noqa: S108  (inside the container)
     told = dict(line.split("=", 1) for line in lines)
     told["listeners"] = "PLAINTEXT://0.0.0.0:9092,CONTROLLER://127.0.0.1:9093"
-    told["advertised.listeners"] = f"PLAINTEXT://{host}:{port}"
     told["controller.quorum.voters"] = "1@127.0.0.1:9093"
-    del told["controller.quorum.bootstrap.servers"]
+    del told["controller.quorum.bootstrap.servers"], told["advertised.listeners"]
     return {"KAFKA_" + name.upper().replace(".", "_"): value for name, value in told.items()}
 
 
