@@ -1,0 +1,77 @@
+"""Which URLs of a CA the connector will call (controls 21 and 22): https on public addresses, and nothing that pretends to be."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+PORTS = frozenset({443, 8443})
+HOST = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+PATH = re.compile(r"[A-Za-z0-9._~/-]*")
+
+
+class AddressRefused(ValueError):
+    """A CA's URL that is not called: which field and why."""
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__(f"{field}: {rule}")
+        self.field, self.rule = field, rule
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """The hosts, as host:port, for which an embedded stack allows plain http and loopback. Empty in production."""
+
+    hosts: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, told: str) -> "Allowed":
+        """From the setting's comma list."""
+        return cls(frozenset(part.strip().lower() for part in told.split(",") if part.strip()))
+
+    def named(self, host: str, port: int) -> bool:
+        """Whether the setting names this host and port."""
+        return f"{host}:{port}" in self.hosts
+
+
+def checked(url: str, allowed: Allowed, field: str = "url") -> str:
+    """The URL without a trailing slash. Raises AddressRefused naming the rule."""
+    if not url.isascii() or any(c.isspace() or ord(c) < 33 for c in url) or "\\" in url:
+        raise AddressRefused(field, "must be plain ASCII; write an international name in its xn-- form")
+    try:
+        parts, port = urlsplit(url), urlsplit(url).port
+    except ValueError:
+        raise AddressRefused(field, "is no URL") from None
+    host = parts.hostname or ""
+    if parts.username is not None or parts.password is not None or "@" in parts.netloc:
+        raise AddressRefused(field, "must not carry user information")
+    if parts.query or parts.fragment or "?" in url or "#" in url:
+        raise AddressRefused(field, "must not have a query or a fragment")
+    if not PATH.fullmatch(parts.path) or ".." in parts.path:
+        raise AddressRefused(field, "has a path with other characters than letters, digits and ._~/-")
+    effective = port if port is not None else {"https": 443, "http": 80}.get(parts.scheme, 0)
+    if not (parts.scheme in {"http", "https"} and allowed.named(host, effective)):
+        _check_public(parts.scheme, host, effective, field)
+    return url.rstrip("/")
+
+
+def _check_public(scheme: str, host: str, port: int, field: str) -> None:
+    if scheme != "https":
+        raise AddressRefused(field, "must begin with https://")
+    if port not in PORTS:
+        raise AddressRefused(field, f"must use port {' or '.join(map(str, sorted(PORTS)))}")
+    if not HOST.fullmatch(host):
+        raise AddressRefused(field, "must name a host by its full domain name, not by an address and without a trailing dot")
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address that a name resolved to may be called: global unicast, IPv4 in IPv6 looked through."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(found, ipaddress.IPv6Address):
+        inner = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
+        if inner is not None:
+            return inner.is_global and not inner.is_multicast
+    return found.is_global and not found.is_multicast

@@ -1,0 +1,54 @@
+"""The CA connector, put together."""
+
+from sqlalchemy import text
+
+from ca_connector.address import Allowed
+from ca_connector.chores import Chores
+from ca_connector.consumers import hear
+from ca_connector.dialog import Dialog
+from ca_connector.oauth import OAuth
+from ca_connector.outbound import Outbound
+from ca_connector.parts import Parts
+from ca_connector.routes import internal_api
+from ca_connector.sealing import Sealer
+from ca_connector.settings import Settings
+from ca_connector.signing import Signing
+from ca_connector.tokens import AccessTokens
+from ca_connector.walking import Walking
+from hosting import Clock
+from hosting.database import open_engine, sessions_of
+from hosting.service_tokens import TokenVerifier
+from hosting.serving import App
+from messaging import Hearing, Relay
+from observability import Health
+
+SERVICE = "ca-connector"
+
+
+def build(settings: Settings, clock: Clock) -> App:
+    """Everything the process is, with nothing started."""
+    engine = open_engine(settings.database_url.get_secret_value(), pool_size=20)
+    outbound = Outbound(Allowed.of(settings.embedded_ca_hosts), settings.ca_timeout_s)
+    sealer = Sealer(settings.master_key.get_secret_value())
+    parts = Parts(sessions_of(engine), clock, sealer, outbound, OAuth(outbound, settings.callback_url))
+    tokens = AccessTokens(parts)
+    walking = Walking(parts, tokens)
+    verifier = TokenVerifier(SERVICE, settings.service_keys, clock)
+    hearing = Hearing(settings.kafka_bootstrap, service=SERVICE, prefix=settings.topic_prefix)
+    hear(hearing, parts)
+    relay = Relay(engine, settings.kafka_bootstrap, service=SERVICE, clock=clock, prefix=settings.topic_prefix)
+
+    async def database() -> None:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    health = Health()
+    health.check("database", database)
+    health.check("bus", hearing.healthy)
+    return App(
+        name=SERVICE,
+        routes=internal_api(parts, verifier, walking, Dialog(walking, tokens), Signing(parts, tokens)),
+        health=health,
+        background=[hearing.run, relay.run, Chores(parts).run],
+        on_stop=[engine.dispose, outbound.close, hearing.stop],
+    )

@@ -1,0 +1,5 @@
+"""What the connector keeps."""
+
+from ca_connector.storage.tables import METADATA
+
+__all__ = ["METADATA"]

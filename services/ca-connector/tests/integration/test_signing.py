@@ -1,0 +1,188 @@
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from contracts import CaAccessWithdrawn
+
+pytestmark = pytest.mark.integration
+SIGN, AUTHORIZE, TOKEN = "csc/v2/signatures/signHash", "csc/v2/credentials/authorize", "oauth2/token"
+
+
+@pytest.fixture
+async def certificate(connector):
+    return (await connector.registered(await connector.profile()))["certificate_id"]
+
+
+async def test_a_batch_is_split_by_multisign_and_comes_back_in_order(connector, certificate):
+    signed = await connector.sign(certificate, 8)
+    assert (signed["outcome"], len(signed["signatures"])) == ("signed", 8)
+    assert [len(body["hashes"]) for body in connector.ca.bodies["signatures/signHash"]] == [3, 3, 2]
+    assert len(connector.ca.journal) == 8
+
+
+async def test_a_pooled_sad_serves_several_calls(connector, certificate):
+    for _ in range(3):
+        await connector.sign(certificate)
+    assert len(connector.ca.bodies["credentials/authorize"]) == 1
+
+
+async def test_what_is_not_known_or_over_is_refused_without_a_call_to_the_ca(connector, certificate, clock):
+    assert (await connector.sign(uuid4()))["reason"] == "certificate-unknown"
+    assert (await connector.sign(certificate, epoch=2))["reason"] in {"epoch-over", "certificate-unknown"}
+    clock.move(days=60)
+    assert (await connector.sign(certificate))["reason"] == "epoch-over"
+    assert connector.ca.calls[SIGN] == 0
+
+
+async def test_an_epoch_that_was_replaced_stays_good_until_its_own_end(connector, certificate, clock):
+    profile = (await connector.call("GET", "certificate-authorities"))[1]["items"][0]["id"]
+    clock.move(days=30)
+    await connector.renewed(profile, certificate)
+    assert (await connector.sign(certificate, epoch=1))["outcome"] == "signed"
+    clock.move(days=31)
+    assert (await connector.sign(certificate, epoch=1))["reason"] == "epoch-over"
+    assert (await connector.sign(certificate, epoch=2))["outcome"] == "signed"
+
+
+@pytest.mark.parametrize(
+    ("mood", "outcome"),
+    [
+        ((400, {"error": "invalid_request", "error_description": "Invalid digest value length"}), "refused"),
+        (500, "unknown"),
+        (503, "unknown"),
+        ("hang", "unknown"),
+        ("cut", "unknown"),
+        ((200, {}), "unknown"),
+        ((200, {"signatures": []}), "unknown"),
+        ((200, {"signatures": ["AA==", "AA=="]}), "unknown"),
+    ],
+)
+async def test_each_mishap_at_signing_is_told_as_what_it_is(connector, certificate, mood, outcome):
+    connector.ca.moods[SIGN].append(mood)
+    result = await connector.sign(certificate)
+    assert result["outcome"] == outcome
+    assert result["signatures"] == []
+    assert await connector.told(CaAccessWithdrawn) == []
+
+
+@pytest.mark.parametrize("mood", [500, "hang", "cut"])
+@pytest.mark.parametrize("endpoint", [AUTHORIZE, TOKEN])
+async def test_a_failure_before_anything_could_be_signed_is_a_definite_refusal(connector, certificate, clock, endpoint, mood):
+    if endpoint == TOKEN:
+        clock.move(hours=2)
+    connector.ca.moods[endpoint].append(mood)
+    result = await connector.sign(certificate)
+    assert (result["outcome"], result["reason"]) == ("refused", "ca-unavailable")
+    assert await connector.told(CaAccessWithdrawn) == []
+
+
+async def test_a_later_chunk_that_fails_leaves_the_whole_item_unknown(connector, certificate):
+    connector.ca.moods[SIGN] += [None, (400, {"error": "invalid_request"})]
+    assert (await connector.sign(certificate, 5))["outcome"] == "unknown"
+
+
+async def test_an_expired_access_token_is_refreshed_and_nothing_is_withdrawn(connector, certificate):
+    connector.ca.access.clear()
+    assert (await connector.sign(certificate))["outcome"] == "signed"
+    assert await connector.told(CaAccessWithdrawn) == []
+
+
+async def test_a_dead_refresh_token_withdraws_access_once_and_signing_is_refused_from_then_on(connector, certificate, clock):
+    connector.ca.withdraw_everything()
+    for _ in range(3):
+        assert (await connector.sign(certificate))["reason"] == "access-withdrawn"
+    withdrawn = await connector.told(CaAccessWithdrawn)
+    assert [(each.epoch, each.by) for each in withdrawn] == [(1, "certificate-authority")]
+
+
+async def test_a_401_directly_after_a_good_refresh_withdraws_access(connector, certificate):
+    connector.ca.withdrawn.add("SEAL-1")
+    assert (await connector.sign(certificate))["reason"] == "access-withdrawn"
+    assert len(await connector.told(CaAccessWithdrawn)) == 1
+
+
+async def test_our_own_wrong_secret_withdraws_nothing(connector, certificate):
+    connector.ca.access.clear()
+    connector.ca.moods[TOKEN].append((401, {"error": "invalid_client"}))
+    result = await connector.sign(certificate)
+    assert result["outcome"] == "refused"
+    assert result["reason"] != "access-withdrawn"
+    assert await connector.told(CaAccessWithdrawn) == []
+    assert (await connector.sign(certificate))["outcome"] == "signed"
+
+
+async def test_tokens_that_die_with_the_epoch_are_time_and_no_withdrawal(connector, certificate, clock):
+    clock.move(days=59, hours=23, minutes=59, seconds=30)
+    connector.ca.withdraw_everything()
+    assert (await connector.sign(certificate))["outcome"] == "refused"
+    assert await connector.told(CaAccessWithdrawn) == []
+
+
+async def test_two_connectors_that_refresh_at_once_make_one_call(connector, a_connector, certificate):
+    other = await a_connector()
+    connector.ca.access.clear()
+    before = connector.ca.calls[TOKEN]
+    results = await asyncio.gather(*(each.sign(certificate) for each in (connector, other) for _ in range(5)))
+    assert {result["outcome"] for result in results} == {"signed"}
+    assert connector.ca.calls[TOKEN] == before + 1
+
+
+async def test_more_than_five_withdrawals_of_one_ca_in_a_minute_are_held(connector, make_chain):
+    from types import SimpleNamespace
+
+    profile = await connector.profile()
+    for number in range(8):
+        connector.ca.credentials[f"C{number}"] = SimpleNamespace(chain=make_chain(), enabled=True)
+    certificates = [(await connector.registered(profile, f"C{number}"))["certificate_id"] for number in range(8)]
+    connector.ca.withdraw_everything()
+    for certificate in certificates:
+        assert (await connector.sign(certificate))["outcome"] == "refused"
+    assert len(await connector.told(CaAccessWithdrawn)) == 5
+
+
+async def test_access_given_up_is_over_at_once_and_told_once(connector, certificate):
+    body = {"operator_id": str(uuid4())}
+    for _ in range(2):
+        assert (await connector.call("POST", f"certificates/{certificate}/revocation", body))[0] == 204
+    assert (await connector.sign(certificate))["reason"] == "access-withdrawn"
+    assert [each.by for each in await connector.told(CaAccessWithdrawn)] == ["operator"]
+
+
+async def test_a_renewal_brings_given_up_access_back_under_the_next_epoch(connector, certificate):
+    await connector.call("POST", f"certificates/{certificate}/revocation", {"operator_id": str(uuid4())})
+    profile = (await connector.call("GET", "certificate-authorities"))[1]["items"][0]["id"]
+    _, walk = await connector.renewed(profile, certificate)
+    assert walk["granted"]["epoch"] == 2
+    assert (await connector.sign(certificate, epoch=2))["outcome"] == "signed"
+    assert (await connector.sign(certificate, epoch=1))["outcome"] == "refused"
+
+
+async def test_tokens_of_one_certificate_put_into_anothers_row_open_for_nobody(connector, certificate):
+    from sqlalchemy import text
+
+    other = (await connector.registered(await connector.profile(), "SEAL-2"))["certificate_id"]
+    swap = """
+        UPDATE ca_access a SET tokens = b.tokens, token_version = a.token_version + 1
+        FROM ca_access b WHERE a.certificate_id <> b.certificate_id
+    """
+    async with connector.engine.begin() as connection:
+        await connection.execute(text(swap))
+    signed_before = len(connector.ca.journal)
+    for each in (certificate, other):
+        item = {"item_id": str(uuid4()), "certificate_id": each, "epoch": 1, "hashes": ["AAAA"]}
+        algorithms = {"hash_algorithm_oid": "2.16.840.1.101.3.4.2.1", "sign_algorithm_oid": "1.2.840.10045.4.3.2"}
+        await connector.call("POST", "signatures", {"items": [{**item, **algorithms}]}, service="signing-gateway")
+    assert len(connector.ca.journal) == signed_before
+
+
+async def test_items_of_several_certificates_are_answered_in_the_order_asked(connector, certificate):
+    unknown = str(uuid4())
+    algorithms = {"hash_algorithm_oid": "2.16.840.1.101.3.4.2.1", "sign_algorithm_oid": "1.2.840.10045.4.3.2"}
+    items = [
+        {"item_id": str(uuid4()), "certificate_id": each, "epoch": 1, "hashes": ["AAAA"], **algorithms}
+        for each in (unknown, certificate, unknown, certificate)
+    ]
+    _, reply = await connector.call("POST", "signatures", {"items": items}, service="signing-gateway")
+    assert [result["item_id"] for result in reply["results"]] == [item["item_id"] for item in items]
+    assert [result["outcome"] for result in reply["results"]] == ["refused", "signed", "refused", "signed"]
