@@ -3,6 +3,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from contracts import AllowanceCall, AllowanceReply, Settlement
 from contracts.grants import GrantView
@@ -127,3 +128,28 @@ async def test_the_grant_is_shown_with_a_forecast(an_api, bus, clock, make):
 async def test_a_certificate_without_a_grant_is_not_found(an_api, bus):
     answer = await an_api().get(f"/internal/v1/grants/{uuid4()}")
     assert (answer.status_code, answer.json()["type"]) == (404, "grant-unknown")
+
+
+async def test_the_largest_call_is_answered(an_api, bus, database, make):
+    await bus.tell(make.grant(limit=10**9))
+    api = an_api()
+    wants = [make.want(need=2, service=uuid4()) for _ in range(10_000)]
+    answers = await ask(api, "gw-1", *wants)
+    assert {answer.kind for answer in answers} == {"granted"}
+    await ask(api, "gw-1", settle=[Settlement(allowance_id=want.allowance_id, applied=1) for want in wants])
+    [epoch] = await database.rows("grant_epoch")
+    assert (epoch["settled"], epoch["reserved"]) == (10_000, 0)
+    assert len(await database.rows("service_usage")) == len(await database.rows("usage_day")) == 10_000
+
+
+async def test_a_database_that_is_away_is_said_without_its_statements(an_api, database, make):
+    api = an_api()
+    async with database.engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE access_grant RENAME TO away"))
+    for answer in (
+        await api.post(PATH, AllowanceCall(holder="gw-1", want=[make.want()])),
+        await api.get(f"/internal/v1/grants/{make.certificate_id}"),
+    ):
+        assert (answer.status_code, answer.json()["type"]) == (503, "temporarily-unavailable")
+        assert "Retry-After" in answer.headers
+        assert "access_grant" not in answer.text

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends
 from contracts import AllowanceCall, AllowanceReply, Granted
 from grant_monitor.allowance import UsageDiscrepancy
 from grant_monitor.metrics import ALLOWANCE_DENIED, USAGE_DISCREPANCY
+from grant_monitor.routes.refusals import with_database
 from grant_monitor.storage import books_of
 from hosting import Clock, host_utc
 from hosting.database import Sessions
@@ -29,6 +30,7 @@ def router(sessions: Sessions, clock: Clock, verifier: TokenVerifier) -> APIRout
         certificates = {want.certificate_id for want in call.want}
         ids = {item.allowance_id for item in call.settle} | {want.allowance_id for want in call.want}
         async with (
+            with_database(),
             sessions.begin() as session,
             books_of(session, certificates, ids, now=clock(), host_now=host_utc()) as books,
         ):

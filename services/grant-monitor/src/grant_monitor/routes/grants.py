@@ -7,15 +7,12 @@ from fastapi import APIRouter, Depends
 
 from contracts.grants import GrantView
 from grant_monitor.forecast import first_day, forecast
+from grant_monitor.routes.refusals import GrantUnknown, with_database
 from grant_monitor.storage import opened
 from grant_monitor.storage.usage import recent_signatures
 from hosting import Clock, host_utc
 from hosting.database import Sessions
 from hosting.service_tokens import TokenVerifier, caller
-
-
-class GrantUnknown(Exception):
-    """No access of this certificate was ever granted."""
 
 
 def router(sessions: Sessions, clock: Clock, verifier: TokenVerifier) -> APIRouter:
@@ -29,7 +26,7 @@ def router(sessions: Sessions, clock: Clock, verifier: TokenVerifier) -> APIRout
     ) -> GrantView:
         """Read without a lock: what it says was so at `read_at`."""
         now = clock()
-        async with sessions.begin() as session:
+        async with with_database(), sessions.begin() as session:
             books = await opened(session, [certificate_id], now=now, host_now=host_utc())
             if certificate_id not in books.grants:
                 raise GrantUnknown("No grant of this certificate is known. Complete its registration at the CA first.")

@@ -1,12 +1,12 @@
 """What each client service used: in all, and per local day. Told when it changed, not more often than every 2 s."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Table, func, or_, select, update
+from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts import Usage
@@ -16,45 +16,41 @@ from grant_monitor.storage.tables import SERVICE_USAGE, USAGE_DAY
 
 DAYS_TOLD = 92
 BATCH = 200
+PIECE = 1000
+
+Row = dict[str, object]
 
 
 async def add_usage(session: AsyncSession, used: Mapping[tuple[UUID, UUID, str], int]) -> None:
     """Adds signatures by (client service, certificate, local date). Rows are locked in sorted order."""
-    if not used:
-        return
     totals: Counter[UUID] = Counter()
     certificates: dict[UUID, UUID] = {}
-    for (client_service_id, certificate_id, _), signatures in sorted(used.items()):
+    days: list[Row] = []
+    for (client_service_id, certificate_id, day), signatures in sorted(used.items()):
         totals[client_service_id] += signatures
         certificates[client_service_id] = certificate_id
-    services = insert(SERVICE_USAGE).values(
-        [
-            {"client_service_id": key, "certificate_id": certificates[key], "version": 0, "total": totals[key], "to_tell": True}
-            for key in sorted(totals)
-        ]
-    )
-    await session.execute(
-        services.on_conflict_do_update(
-            index_elements=["client_service_id"],
-            set_={
-                "certificate_id": services.excluded.certificate_id,
-                "total": SERVICE_USAGE.c.total + services.excluded.total,
-                "to_tell": True,
-            },
-        )
-    )
-    days = insert(USAGE_DAY).values(
-        [
-            {"client_service_id": s, "certificate_id": c, "local_date": date.fromisoformat(day), "signatures": signatures}
-            for (s, c, day), signatures in sorted(used.items())
-        ]
-    )
-    await session.execute(
-        days.on_conflict_do_update(
-            index_elements=["client_service_id", "certificate_id", "local_date"],
-            set_={"signatures": USAGE_DAY.c.signatures + days.excluded.signatures},
-        )
-    )
+        key = {"client_service_id": client_service_id, "certificate_id": certificate_id}
+        days.append({**key, "local_date": date.fromisoformat(day), "signatures": signatures})
+    services: list[Row] = [
+        {"client_service_id": key, "certificate_id": certificates[key], "version": 0, "total": total, "to_tell": True}
+        for key, total in sorted(totals.items())
+    ]
+    for rows in _pieces(services):
+        await session.execute(_added(SERVICE_USAGE, rows, "total", "certificate_id", "to_tell"))
+    for rows in _pieces(days):
+        await session.execute(_added(USAGE_DAY, rows, "signatures"))
+
+
+def _pieces(rows: list[Row]) -> Iterator[list[Row]]:
+    """The protocol carries at most 32 767 parameters a statement."""
+    return (rows[at : at + PIECE] for at in range(0, len(rows), PIECE))
+
+
+def _added(table: Table, rows: list[Row], amount: str, *replaced: str) -> Insert:
+    """Inserts the rows; where one is there, adds its `amount` and replaces the other columns named."""
+    row = insert(table).values(rows)
+    change = {amount: table.c[amount] + row.excluded[amount], **{name: row.excluded[name] for name in replaced}}
+    return row.on_conflict_do_update(index_elements=list(table.primary_key), set_=change)
 
 
 async def usage_to_tell(session: AsyncSession, *, now: datetime, host_now: datetime) -> list[Usage]:
