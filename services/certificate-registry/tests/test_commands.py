@@ -74,7 +74,7 @@ async def test_everything_is_told_again_with_the_version_it_has(settings, make, 
 
 async def until(true: Any, within_s: float = 30) -> None:
     async with asyncio.timeout(within_s):
-        while not await true():  # noqa: ASYNC110 - what is waited for is in a database
+        while not await true():
             await asyncio.sleep(0.1)
 
 

@@ -82,6 +82,14 @@ def no_ticket() -> str:
     )
 
 
+def not_now() -> str:
+    """The account or the operator does not work any more."""
+    return _render(
+        "Not possible",
+        "The account is suspended, or the operator who began is inactive. Nothing was changed. Ask the platform's administrator.",
+    )
+
+
 def not_bound() -> str:
     """The way back is not that of a walk begun in this browser."""
     return _render(

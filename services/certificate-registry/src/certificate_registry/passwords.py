@@ -19,7 +19,7 @@ class Passwords:
     async def hashed(self, password: str) -> str:
         """The argon2id hash to keep."""
         async with self._room:
-            return await asyncio.to_thread(self._hasher.hash, password)
+            return await asyncio.to_thread(self._hasher.hash, _bytes(password))
 
     async def holds(self, hashed: str | None, password: str) -> bool:
         """True where the password is the one hashed; None compares with nobody's and is false."""
@@ -29,6 +29,10 @@ class Passwords:
 
     def _same(self, hashed: str, password: str) -> bool:
         try:
-            return self._hasher.verify(hashed, password)
+            return self._hasher.verify(hashed, _bytes(password))
         except (VerificationError, InvalidHashError):
             return False
+
+
+def _bytes(password: str) -> bytes:
+    return password.encode("utf-8", "surrogatepass")

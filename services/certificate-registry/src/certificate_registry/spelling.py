@@ -2,11 +2,14 @@
 
 import re
 import unicodedata
+from datetime import date
 from functools import cache
+from typing import TypeVar
 from zoneinfo import available_timezones
 
 _LOCAL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+TDate = TypeVar("TDate", bound=date)
 _MOBILE = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
@@ -52,3 +55,10 @@ def zone(name: str) -> str:
 @cache
 def _zones() -> set[str]:
     return available_timezones()
+
+
+def in_reach(when: TDate) -> TDate:
+    """A date or an instant that every zone can spell."""
+    if not 1970 <= when.year <= 9000:
+        raise ValueError("must lie between the years 1970 and 9000")
+    return when

@@ -27,7 +27,9 @@ class CodeRefused(Exception):
     """The code that was typed did not do. Never carries it."""
 
     def __init__(self, reason: str, attempts_left: int | None) -> None:
-        super().__init__(_REFUSED.get(reason, "The certificate authority did not accept this. Begin again."))
+        super().__init__(
+            _REFUSED.get(reason) or ADVICE.get(reason) or "The certificate authority did not accept this. Begin again."
+        )
         self.reason, self.attempts_left = reason, attempts_left
 
 

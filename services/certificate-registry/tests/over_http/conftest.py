@@ -176,5 +176,5 @@ async def _serve(stack: AsyncExitStack, app: Any, bound: socket.socket) -> None:
         await asyncio.wait_for(serving, 10)
 
     stack.push_async_callback(stop)
-    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+    while not server.started:
         await asyncio.sleep(0.01)

@@ -1,7 +1,6 @@
 import asyncio
 from datetime import timedelta
 from io import BytesIO
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import select
@@ -9,6 +8,7 @@ from sqlalchemy import select
 from certificate_registry.storage.tables import ApiTokenRow, OperatorRow
 
 pytestmark = pytest.mark.integration
+ANY_ID = "6f0a4a0e-0000-4000-8000-000000000001"  # the same in every worker, which names tests by it
 
 
 async def test_lists_are_paged_and_filtered(registry):
@@ -44,7 +44,7 @@ async def test_endpoints_without_a_query_refuse_one(registry):
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [
-        ("accounts", {"name": "x", "id": str(uuid4())}, "id"),
+        ("accounts", {"name": "x", "id": ANY_ID}, "id"),
         ("accounts", {"name": "x", "version": 9}, "version"),
         ("accounts", {"name": "a\r\nb"}, "name"),
         ("accounts", {"name": ""}, "name"),
@@ -57,8 +57,10 @@ async def test_endpoints_without_a_query_refuse_one(registry):
         ("operators", {"name": "x", "email": "a@b.example", "password_hash": "x"}, "password_hash"),
         ("operators", {"name": "x", "email": "a@b.example", "password": "short"}, "password"),
         ("operators", {"name": "x", "email": "a@b.example", "mobile": "123"}, "mobile"),
-        ("client-services", {"name": "x", "certificate_id": str(uuid4()), "status": "active"}, "status"),
+        ("client-services", {"name": "x", "certificate_id": ANY_ID, "status": "active"}, "status"),
         ("certificate-authorities", {"name": "x", "status": "inactive"}, "status"),
+        ("certificate-authorities", {"name": "x", "policy": {"lifetime_days": 60}}, "policy.lifetime_days"),
+        (f"registrations/{ANY_ID}/credential", {"credential_id": "x", "account_id": "y"}, "account_id"),
     ],
 )
 async def test_what_is_not_known_or_wrongly_spelt_is_refused_by_name(registry, path, body, field):

@@ -148,6 +148,17 @@ async def test_a_replayed_answer_changes_nothing(walker):
     assert walker.told() == 1
 
 
+@pytest.mark.parametrize("who", ["account", "operator"])
+async def test_nobody_comes_back_for_a_suspended_account_or_as_an_inactive_operator(walker, who):
+    registry = walker.registry
+    _, administrator = await registry.operator("administrator")
+    operator = (await registry.call("GET", "operators?role=issuer", administrator)).json["items"][0]["id"]
+    path, status = (f"accounts/{walker.account}", "suspended") if who == "account" else (f"operators/{operator}", "inactive")
+    assert (await registry.call("PATCH", path, administrator, {"status": status})).status == 200
+    assert (await walker.come_back()).status == 400
+    assert walker.told() == 0
+
+
 async def test_no_return_address_is_honoured(walker):
     walker.registry.connector.completes()
     answer = await walker.come_back(f"state={walker.state}&code={CODE}&redirect_uri=https://evil.example&next=//evil.example")

@@ -24,7 +24,9 @@ __all__ = ["Parts", "http"]
 
 def http(parts: Parts) -> ASGIApp:
     """The public ASGI app."""
-    app = FastAPI(title="Sinete certificate registry", version="1", openapi_url=None, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Sinete certificate registry", version="1", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     app.state.parts = parts
     api = APIRouter(prefix="/api/v1", dependencies=[Depends(known_query_only)])
     for router in (

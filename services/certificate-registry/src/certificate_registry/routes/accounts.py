@@ -8,13 +8,13 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from certificate_registry.roles import Caller, NotAllowed
+from certificate_registry.roles import AccountMismatch, Caller, NotAllowed
 from certificate_registry.routes.fields import Input, Language, Name, Page, Paging, Search, Zone
 from certificate_registry.routes.parts import AppParts, Operator, at
 from certificate_registry.storage.audit_trail import record
 from certificate_registry.storage.leaving import delete_account
 from certificate_registry.storage.sight import one_seen, page_of, seen
-from certificate_registry.storage.tables import AccountRow
+from certificate_registry.storage.tables import AccountRow, OperatorRow
 from certificate_registry.storage.told import tell
 
 router = APIRouter(prefix="/accounts", tags=["accounts"])
@@ -97,6 +97,8 @@ async def create_account(parts: AppParts, caller: Operator, new: NewAccount, res
         created_at=now,
     )
     async with parts.sessions.begin() as session:
+        if new.brought_by and not partner:
+            await _demand_partner(session, new.brought_by)
         session.add(row)
         await tell(session, row, "created", now)
         _record(session, "created", caller, row, now, status=row.status)
@@ -134,6 +136,12 @@ async def change_account(parts: AppParts, caller: Operator, account_id: UUID, ch
         if changed:
             _record(session, changed.get("status", "edited"), caller, row, now, fields=sorted(changed))
     return AccountShown.model_validate(row)
+
+
+async def _demand_partner(session: AsyncSession, operator_id: UUID) -> None:
+    operator = await session.get(OperatorRow, operator_id)
+    if operator is None or operator.role != "partner":
+        raise AccountMismatch("brought_by names no partner operator. Correct it or leave it out.")
 
 
 class AccountDeleted(Exception):

@@ -17,7 +17,7 @@ from certificate_registry import pages, secret, walk
 from certificate_registry.outcomes import adopt
 from certificate_registry.routes.parts import AppParts, Parts
 from certificate_registry.storage import walks
-from certificate_registry.storage.tables import AccountRow, CertificateRow, WalkRow
+from certificate_registry.storage.tables import AccountRow, CertificateRow, OperatorRow, WalkRow
 from contracts.ca_connector import Authorisation, Callback, CertificateAuthority
 from hosting.calls import CallNotSent, CallOutcomeUnknown, CallRefused
 from observability import get_logger
@@ -37,6 +37,8 @@ async def go_to_ca(parts: AppParts, ticket: str) -> Response:
         row = await walks.by_ticket(session, secret.digest(ticket))
     if row is None or row.ended_at or row.ticket_used_at or not walk.ticket_holds(row.ticket_until, now):
         return _page(pages.no_ticket(), 400)
+    if not await _may_walk(parts, row):
+        return _page(pages.not_now(), 400)
     try:
         outcome = await parts.connector.authorisation(row.id)
     except (CallNotSent, CallOutcomeUnknown, CallRefused):
@@ -107,8 +109,18 @@ async def _bound(parts: Parts, request: Request, brought: Callback) -> WalkRow |
     cookie = secret.digest(request.cookies.get(_cookie_name(parts, row.id), ""))
     if not hmac.compare_digest(cookie, row.cookie_digest):
         return None
+    if not await _may_walk(parts, row):
+        return None
     async with parts.sessions.begin() as session:
         return row if await walks.use_state(session, row.id, state) else None
+
+
+async def _may_walk(parts: Parts, row: WalkRow) -> bool:
+    """Whether the account and the operator who began still work: nobody renews for a suspended account."""
+    async with parts.sessions() as session:
+        account = await session.get_one(AccountRow, row.account_id)
+        operator = await session.get_one(OperatorRow, row.operator_id)
+    return account.status == "active" and operator.status == "active"
 
 
 async def _told(parts: Parts, walk_id: UUID, brought: Callback) -> Authorisation:

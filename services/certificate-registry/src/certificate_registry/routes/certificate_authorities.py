@@ -4,7 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import ConfigDict
+from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from certificate_registry.roles import Caller
@@ -16,29 +16,23 @@ from contracts.ca_connector import AccessPolicy, CertificateAuthority, Certifica
 router = APIRouter(prefix="/certificate-authorities", tags=["certificate authorities"])
 
 
-class StrictPolicy(AccessPolicy):
-    """A policy as written: what it does not name is refused."""
-
-    model_config = ConfigDict(extra="forbid")
+class StrictPolicy(AccessPolicy, Input):
+    """A policy as written."""
 
 
-class NewAuthority(NewCertificateAuthority):
-    """A profile as written: what it does not name is refused."""
-
-    model_config = ConfigDict(extra="forbid")
+class NewAuthority(NewCertificateAuthority, Input):
+    """A profile as written."""
 
     policy: StrictPolicy = StrictPolicy()
 
 
-class AuthorityChange(CertificateAuthorityChange):
-    """A change as written: what it does not name is refused."""
-
-    model_config = ConfigDict(extra="forbid")
+class AuthorityChange(CertificateAuthorityChange, Input):
+    """A change as written; a field left out stays."""
 
     policy: StrictPolicy | None = None
 
 
-class ChoiceShown(Input):
+class ChoiceShown(BaseModel):
     """What an issuer must know of a CA to register there."""
 
     id: UUID

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from certificate_registry import ca_access
 from certificate_registry.roles import Caller, demand_not_suspended
-from certificate_registry.routes.fields import Input, Instant, Name, Page, Paging, Search, Text, from_instant, to_instant
+from certificate_registry.routes.fields import Empty, Input, Instant, Name, Page, Paging, Search, Text, from_instant, to_instant
 from certificate_registry.routes.parts import AppParts, Operator
 from certificate_registry.storage import grants
 from certificate_registry.storage.audit_trail import record
@@ -159,7 +159,7 @@ async def change_certificate(
 
 
 @router.post("/{certificate_id}/revocations", status_code=201)
-async def give_access_up(parts: AppParts, caller: Operator, certificate_id: UUID) -> RevocationMade:
+async def give_access_up(parts: AppParts, caller: Operator, certificate_id: UUID, _: Empty = None) -> RevocationMade:
     """Gives the access up: the connector revokes the tokens at the CA. Repeated, nothing more happens."""
     async with parts.sessions.begin() as session:
         row = await writable(session, caller, certificate_id)

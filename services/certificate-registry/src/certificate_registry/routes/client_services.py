@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from certificate_registry import client_service, secret
 from certificate_registry.roles import Caller, NotVisible, demand_active
 from certificate_registry.routes.certificates import CertificateDeleted
-from certificate_registry.routes.fields import Input, Name, Page, Paging, Search
+from certificate_registry.routes.fields import Empty, Input, Name, Page, Paging, Search
 from certificate_registry.routes.parts import AppParts, Operator, at
 from certificate_registry.storage import grants
 from certificate_registry.storage.audit_trail import record
@@ -142,7 +142,7 @@ async def read_usage(parts: AppParts, caller: Operator, service_id: UUID) -> Usa
 
 
 @router.post("/{service_id}/secret")
-async def rotate_secret(parts: AppParts, caller: Operator, service_id: UUID) -> ClientServiceMade:
+async def rotate_secret(parts: AppParts, caller: Operator, service_id: UUID, _: Empty = None) -> ClientServiceMade:
     """A new secret, shown this once; the old one stops to hold as soon as the gateway hears of it."""
     now, client_secret = parts.clock(), secret.new(secret.CLIENT_SECRET)
     async with parts.sessions.begin() as session:

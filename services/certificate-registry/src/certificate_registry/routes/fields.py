@@ -4,7 +4,8 @@ from datetime import date, datetime, time, timedelta
 from typing import Annotated, Generic, Literal, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from fastapi import Body
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, field_validator
 
 from certificate_registry import spelling
 
@@ -19,7 +20,9 @@ Mobile = Annotated[str, StringConstraints(max_length=16), AfterValidator(spellin
 Zone = Annotated[str, StringConstraints(max_length=64), AfterValidator(spelling.zone)]
 Language = Literal["en", "pt"]
 Password = Annotated[SecretStr, Field(min_length=12, max_length=200)]
-Instant = AwareDatetime | date
+Moment = Annotated[AwareDatetime, AfterValidator(spelling.in_reach)]
+Day = Annotated[date, AfterValidator(spelling.in_reach)]
+Instant = Moment | Day
 """An RFC 3339 instant with its offset, or a date, which stands for that whole day in the account's time zone."""
 
 
@@ -27,6 +30,14 @@ class Input(BaseModel):
     """A body. What it does not name is refused, and a refusal never shows what was sent."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _text_that_can_be_written(cls, value: object) -> object:
+        """JSON can spell halves of characters (RFC 8259 §8.2) that no database and no log can hold."""
+        if isinstance(value, str) and any("\ud800" <= sign <= "\udfff" for sign in value):
+            raise ValueError("must be whole Unicode characters")
+        return value
 
 
 class Paging(Input):
@@ -47,6 +58,9 @@ class Page(BaseModel, Generic[TItem]):
 
 class Nothing(Input):
     """A body that may be left out, or be {}."""
+
+
+Empty = Annotated[Nothing | None, Body()]
 
 
 def from_instant(told: Instant, zone: ZoneInfo) -> datetime:

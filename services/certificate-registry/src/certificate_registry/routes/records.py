@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
-from certificate_registry.routes.fields import Page, Paging, Search
+from certificate_registry.routes.fields import Moment, Page, Paging, Search
 from certificate_registry.routes.parts import AppParts, Operator
 from certificate_registry.storage.sight import page_of, seen
 from certificate_registry.storage.tables import AuditRow, NoticeRow
@@ -68,8 +68,8 @@ class AuditQuery(Paging):
     action: Search | None = None
     object_kind: Search | None = None
     object_id: Search | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Moment | None = None
+    until: Moment | None = None
 
 
 @notices.get("")

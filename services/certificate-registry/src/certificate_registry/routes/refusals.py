@@ -58,7 +58,8 @@ async def _denied(request: Request, refusal: Exception) -> Response:
 
 async def _code_refused(_request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, walk.CodeRefused)
-    return problem(422, refusal.reason, str(refusal), reason=refusal.reason, attempts_left=refusal.attempts_left)
+    status = 409 if refusal.reason == "renewed-by-another-operator" else 422
+    return problem(status, refusal.reason, str(refusal), reason=refusal.reason, attempts_left=refusal.attempts_left)
 
 
 async def _connector_refused(_request: Request, refusal: Exception) -> Response:

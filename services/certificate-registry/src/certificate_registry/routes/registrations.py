@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from certificate_registry.roles import Caller, demand_active
 from certificate_registry.routes import walking
-from certificate_registry.routes.fields import Input, Name, Text
+from certificate_registry.routes.fields import Empty, Input, Name, Text
 from certificate_registry.routes.parts import AppParts, Operator, at
 from certificate_registry.routes.walking import Codes, RegistrationShown
 from certificate_registry.storage.tables import AccountRow, CertificateRow, WalkRow
@@ -35,7 +35,7 @@ class RegistrationBegun(BaseModel):
     authorization_url: str | None
 
 
-class CredentialChoice(Input, ChosenCredential):
+class CredentialChoice(ChosenCredential, Input):
     """One of those offered."""
 
 
@@ -104,7 +104,9 @@ async def authorise_registration(parts: AppParts, caller: Operator, registration
 
 
 @router.post("/{registration_id}/challenge")
-async def resend_registration_code(parts: AppParts, caller: Operator, registration_id: UUID) -> RegistrationShown:
+async def resend_registration_code(
+    parts: AppParts, caller: Operator, registration_id: UUID, _: Empty = None
+) -> RegistrationShown:
     """Has a new one-time code sent."""
     await walking.demand_open(parts, caller, registration_id, "registration")
     row = await walking.go_on(parts, registration_id, parts.connector.challenge(registration_id))
@@ -112,7 +114,7 @@ async def resend_registration_code(parts: AppParts, caller: Operator, registrati
 
 
 @router.post("/{registration_id}/cancellation")
-async def cancel_registration(parts: AppParts, caller: Operator, registration_id: UUID) -> RegistrationShown:
+async def cancel_registration(parts: AppParts, caller: Operator, registration_id: UUID, _: Empty = None) -> RegistrationShown:
     """Ends the registration; nothing is registered."""
     await walking.demand_open(parts, caller, registration_id, "registration")
     row = await walking.go_on(parts, registration_id, parts.connector.cancel(registration_id))

@@ -1,14 +1,13 @@
 """`/certificates/{id}/renewals` and `/renewals`: the walk that opens the next epoch."""
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Response
+from fastapi import APIRouter, Response
 
 from certificate_registry.roles import demand_active
 from certificate_registry.routes import walking
 from certificate_registry.routes.certificates import writable
-from certificate_registry.routes.fields import Nothing
+from certificate_registry.routes.fields import Empty
 from certificate_registry.routes.parts import AppParts, Operator, at
 from certificate_registry.routes.walking import Codes, WalkShown
 from certificate_registry.storage.tables import AccountRow
@@ -19,7 +18,7 @@ router = APIRouter(prefix="/renewals", tags=["renewals"])
 
 @begin_router.post("", status_code=201)
 async def begin_renewal(
-    parts: AppParts, caller: Operator, certificate_id: UUID, response: Response, _: Annotated[Nothing | None, Body()] = None
+    parts: AppParts, caller: Operator, certificate_id: UUID, response: Response, _: Empty = None
 ) -> WalkShown:
     """Begins a renewal, at any time before or after the expiry. It reactivates no client service."""
     now = parts.clock()
@@ -49,7 +48,7 @@ async def authorise_renewal(parts: AppParts, caller: Operator, renewal_id: UUID,
 
 
 @router.post("/{renewal_id}/challenge")
-async def resend_renewal_code(parts: AppParts, caller: Operator, renewal_id: UUID) -> WalkShown:
+async def resend_renewal_code(parts: AppParts, caller: Operator, renewal_id: UUID, _: Empty = None) -> WalkShown:
     """Has a new one-time code sent."""
     await walking.demand_open(parts, caller, renewal_id, "renewal")
     row = await walking.go_on(parts, renewal_id, parts.connector.challenge(renewal_id))
@@ -58,7 +57,7 @@ async def resend_renewal_code(parts: AppParts, caller: Operator, renewal_id: UUI
 
 @router.delete("/{renewal_id}")
 @router.post("/{renewal_id}/cancellation")
-async def cancel_renewal(parts: AppParts, caller: Operator, renewal_id: UUID) -> WalkShown:
+async def cancel_renewal(parts: AppParts, caller: Operator, renewal_id: UUID, _: Empty = None) -> WalkShown:
     """Ends the renewal; the grant stays as it was."""
     await walking.demand_open(parts, caller, renewal_id, "renewal")
     row = await walking.go_on(parts, renewal_id, parts.connector.cancel(renewal_id))

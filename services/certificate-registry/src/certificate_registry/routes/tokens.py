@@ -5,11 +5,11 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from sqlalchemy import select
 
 from certificate_registry.roles import NotAllowed, NotVisible
-from certificate_registry.routes.fields import Input, Name, Page, Paging
+from certificate_registry.routes.fields import Input, Moment, Name, Page, Paging
 from certificate_registry.routes.parts import AppParts, Operator, Parts, TokenRefused
 from certificate_registry.storage import operators
 from certificate_registry.storage.audit_trail import record
@@ -43,7 +43,7 @@ class NewToken(Input):
     """A token for a program; one without an end holds until it is withdrawn."""
 
     name: Name
-    expires_at: AwareDatetime | None = None
+    expires_at: Moment | None = None
 
 
 class TokenShown(BaseModel):
@@ -89,6 +89,8 @@ async def _counted(parts: Parts, email: str, now: datetime) -> tuple[UUID | None
     """The operator and the hash to compare with, once the try is counted and committed; no hash where none may be compared."""
     async with parts.sessions.begin() as session:
         operator = await operators.by_email(session, email.replace("\x00", ""), lock=True)
+        operator_id = operator.id if operator else None  # an unknown one is written too: the time must not tell them apart
+        record(session, "login-tried", actor="unknown", kind="operator", id=operator_id, account_id=None, now=now)
         if operator is None:
             return None, None
         return operator.id, operator.password_hash if operators.count_login(operator, now) else None

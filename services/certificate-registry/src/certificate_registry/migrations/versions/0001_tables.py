@@ -6,8 +6,9 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
 from messaging.outbox import create_outbox
-from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0001"
 down_revision = None
@@ -219,7 +220,7 @@ def create_what_is_heard() -> None:
         ident("account_id"),
         words("kind"),
         sa.Column("local_date", sa.Date(), nullable=False),
-        sa.Column("certificate_ids", sa.ARRAY(sa.Uuid()), nullable=False),
+        sa.Column("certificate_ids", ARRAY(sa.Uuid()), nullable=False),
         words("message_id"),
         words("status"),
         instant("at"),
