@@ -118,3 +118,44 @@ async def test_days_are_the_accounts(bus, database, make):
     await bus.tell(make.applied(want, 5), at=datetime(2026, 11, 22, 0, 0, tzinfo=UTC))
     days = {row["local_date"]: row["signatures"] for row in await database.rows("usage_day")}
     assert days == {date(2026, 11, 21): 2, date(2026, 11, 22): 3}
+
+
+YEAR_1, YEAR_9999 = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"epoch": 2**31},
+        {"usage_limit": 2**63},
+        {"warn_before_s": 10**15},
+        {"warn_before_s": 10**11},
+        {"granted_at": YEAR_1},
+        {"expires_at": YEAR_9999},
+        {"expires_at": YEAR_1.replace(year=2001)},
+    ],
+)
+async def test_an_impossible_epoch_is_a_dead_letter_and_no_handler_fails(bus, database, make, change):
+    await bus.tell(make.grant().model_copy(update=change))
+    assert len(bus.dead) == 1
+    assert await database.rows("access_grant") == []
+
+
+async def test_the_largest_possible_epoch_opens(bus, database, make):
+    most = {"usage_limit": 2**63 - 1, "epoch": 2**31 - 1, "warn_before_s": 100 * 366 * 86_400}
+    await bus.tell(make.grant().model_copy(update=most))
+    await bus.tell(example("account.v1", version=2**63), example("account.v1", version=2**63 - 1))
+    assert len(bus.dead) == 1
+    [epoch] = await database.rows("grant_epoch")
+    assert epoch["usage_limit"] == 2**63 - 1
+
+
+async def test_signatures_at_an_impossible_time_are_a_dead_letter(bus, database, make):
+    await bus.tell(make.grant())
+    want = make.want(need=9)
+    async with database.books(make.certificate_id) as books:
+        books.answer(want, "gw-1")
+    for at in (YEAR_1, YEAR_9999):
+        await bus.tell(make.applied(want, 2), at=at)
+    assert len(bus.dead) == 2
+    assert await database.rows("usage_day") == []

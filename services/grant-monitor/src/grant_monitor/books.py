@@ -22,7 +22,7 @@ from contracts import (
     Want,
 )
 from grant_monitor.allowance import SWEPT_AFTER, Allowance, UsageDiscrepancy, count, forfeit, hand_out, settle
-from grant_monitor.grant import Cause, Epoch, Grant
+from grant_monitor.grant import Cause, Epoch, Grant, plausible
 from grant_monitor.ledger import Ledger
 from grant_monitor.warning import NoticeCalendar
 
@@ -149,6 +149,8 @@ class Books:
         told = (event.certificate_id, event.epoch, event.client_service_id)
         if told != (allowance.certificate_id, allowance.epoch, allowance.client_service_id):
             raise UsageDiscrepancy("the certificate, epoch or client service told is not the block's")
+        if not plausible(at):
+            raise UsageDiscrepancy("the instant told cannot be")
         self._close(allowance, *count(self._ledger(allowance), allowance, event.total), at=at)
 
     def sweep(self) -> None:

@@ -1,10 +1,12 @@
 """What the monitor hears. Told twice, late, out of order or again from the beginning, it changes nothing more."""
 
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from contracts import Account, CaAccessGranted, CaAccessWithdrawn, Certificate, SignatureApplied, UnreadableEvent
+from contracts import Account, CaAccessGranted, CaAccessWithdrawn, Certificate, SignatureApplied, Told, UnreadableEvent
 from grant_monitor.allowance import UsageDiscrepancy
 from grant_monitor.books import EpochNotOpened
+from grant_monitor.grant import plausible
 from grant_monitor.metrics import USAGE_DISCREPANCY
 from grant_monitor.storage import books_of
 from grant_monitor.storage.projections import certificates_of, keep_account, keep_certificate
@@ -14,6 +16,10 @@ from messaging import Heard, Hearing
 from observability import get_logger
 
 log = get_logger(__name__)
+
+LARGEST = 2**63 - 1
+LARGEST_EPOCH = 2**31 - 1
+LONGEST_WARNING_S = 100 * 366 * 86_400
 
 
 def hear(hearing: Hearing, sessions: Sessions, clock: Clock) -> None:
@@ -29,6 +35,7 @@ def _hear_ca_access(hearing: Hearing, sessions: Sessions, clock: Clock) -> None:
         """Opens the epoch that the connector assigned, or expires the one that was withdrawn."""
         event = heard.event
         assert isinstance(event, CaAccessGranted | CaAccessWithdrawn)
+        _refuse_impossible(event)
         async with (
             sessions.begin() as session,
             books_of(session, [event.certificate_id], now=clock(), host_now=host_utc()) as books,
@@ -84,6 +91,7 @@ def _hear_registry(hearing: Hearing, sessions: Sessions, clock: Clock) -> None:
         """Its zone and notice hour decide when its grants' next warning is due."""
         account = heard.event
         assert isinstance(account, Account)
+        _refuse_impossible(account)
         try:
             ZoneInfo(account.zone)
         except (KeyError, ValueError, OSError):
@@ -99,7 +107,26 @@ def _hear_registry(hearing: Hearing, sessions: Sessions, clock: Clock) -> None:
         """It says whose calendar the certificate's grant follows."""
         certificate = heard.event
         assert isinstance(certificate, Certificate)
+        _refuse_impossible(certificate)
         async with sessions.begin() as session:
             if await keep_certificate(session, certificate):
                 async with books_of(session, [certificate.certificate_id], now=clock(), host_now=host_utc()):
                     pass  # as above
+
+
+def _refuse_impossible(event: Told) -> None:
+    """Refuses what no column or calendar can hold: it would otherwise be tried again for ever, and hold up its topic."""
+    for name, value in event:
+        if isinstance(value, datetime):
+            possible = plausible(value)
+        elif isinstance(value, int):
+            possible = value <= (LARGEST_EPOCH if name == "epoch" else LARGEST)
+        else:
+            continue
+        if not possible:
+            raise UnreadableEvent(f"{event.type}: {name}: out of range")
+    if isinstance(event, CaAccessGranted):
+        if event.expires_at <= event.granted_at:
+            raise UnreadableEvent(f"{event.type}: expires_at: not after granted_at")
+        if event.warn_before_s > LONGEST_WARNING_S:
+            raise UnreadableEvent(f"{event.type}: warn_before_s: out of range")

@@ -14,6 +14,11 @@ TOLD_EVERY = timedelta(seconds=2)  # what is counted, at most: of real time
 Cause = Literal["opened", "warned", "expired", "superseded", "counted"]
 
 
+def plausible(instant: datetime) -> bool:
+    """Calendars and columns can hold it in any time zone, and so can its neighbours."""
+    return 2000 <= instant.year < 9000
+
+
 @dataclass(frozen=True, slots=True)
 class Epoch:
     """One permission period: its policy as stamped when it was granted, its count, its end."""
