@@ -9,13 +9,14 @@ from uuid import UUID, uuid4
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from sqlalchemy import MetaData
+
 from contracts import Account, SignatureApplied, encode
 from contracts.examples import EXAMPLES
 from hosting.database import open_engine, sessions_of
+from messaging import NotTold, outbox
 from messaging.testing import create_topics, delete_topics
-from sqlalchemy import MetaData
-
-from messaging import outbox
 
 NOW = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
 
@@ -85,6 +86,21 @@ def eventually() -> Callable[[Callable[[], object]], Awaitable[None]]:
 
 
 @pytest.fixture
+def persistently():
+    """Tries until it works: after a topic was made anew the broker needs a moment to know it."""
+
+    async def attempt(work, within_s: float = 60):
+        async with asyncio.timeout(within_s):
+            while True:
+                try:
+                    return await work()
+                except (KafkaError, NotTold):
+                    await asyncio.sleep(0.1)
+
+    return attempt
+
+
+@pytest.fixture
 async def background():
     """Runs coroutines beside the test and ends them with it."""
     tasks = []
@@ -147,7 +163,7 @@ class Wire:
     """
 
     def __init__(self, bootstrap: str) -> None:
-        host, port = bootstrap.split(",")[0].rsplit(":", 1)
+        host, port = bootstrap.split(",", maxsplit=1)[0].rsplit(":", 1)
         self._host, self._port = host, int(port)
         self._flows = asyncio.Event()
         self._flows.set()
@@ -181,7 +197,7 @@ class Wire:
         task = asyncio.current_task()
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        with suppress(OSError, asyncio.IncompleteReadError):
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             there, back = await asyncio.open_connection(self._host, self._port)
             self._writers |= {writer, back}
             try:

@@ -5,15 +5,16 @@ from uuid import UUID, uuid4
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
-from contracts import Account, SignatureApplied, UnreadableEvent
-from contracts.envelope import header
-from messaging.dead_letters import DEAD, replay
-from messaging.hearing import NotHearing
-from messaging.progress import REWOUND
-from messaging.testing import create_topics, delete_topics
 from opentelemetry import trace
 
+from contracts import Account, CaAccessGranted, CaAccessWithdrawn, SignatureApplied, UnreadableEvent
+from contracts.envelope import header
+from contracts.examples import EXAMPLES
 from messaging import Hearing
+from messaging.dead_letters import DEAD, replay
+from messaging.hearing import NotHearing
+from messaging.progress import LAG, REWOUND
+from messaging.testing import create_topics, delete_topics
 
 pytestmark = pytest.mark.integration
 NOW = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
@@ -317,6 +318,28 @@ async def test_an_outage_of_the_broker_is_seen_and_waited_out(
 
 
 async def test_a_log_that_was_re_made_is_read_from_its_beginning_with_an_alarm(
+    hearing, bootstrap, prefix, publish, background, an_account, eventually, persistently
+):
+    heard = []
+
+    @hearing.hears(Account)
+    async def on_account(one):
+        heard.append(one.event.version)
+
+    before = REWOUND.labels("accounts")._value.get()
+    for version in range(1, 6):
+        await publish(an_account(version))
+    background(hearing.run())
+    await eventually(lambda: len(heard) == 5)
+    await delete_topics(bootstrap, f"{prefix}accounts")
+    await asyncio.sleep(0.5)
+    await create_topics(bootstrap, prefix, {"accounts"})
+    await persistently(lambda: publish(an_account(6)))
+    await eventually(lambda: heard[-1] == 6)
+    await eventually(lambda: REWOUND.labels("accounts")._value.get() == before + 1)
+
+
+async def test_an_offset_beyond_the_end_of_the_log_means_reading_from_its_beginning_with_an_alarm(
     hearing, bootstrap, prefix, publish, background, an_account, eventually
 ):
     heard = []
@@ -325,26 +348,58 @@ async def test_a_log_that_was_re_made_is_read_from_its_beginning_with_an_alarm(
     async def on_account(one):
         heard.append(one.event.version)
 
-    for version in range(1, 6):
-        await publish(an_account(version))
-    running = background(hearing.run())
-    await eventually(lambda: len(heard) == 5)
-    await hearing.stop()
-    await asyncio.wait_for(running, 10)
-    await delete_topics(bootstrap, f"{prefix}accounts")
-    await asyncio.sleep(0.5)
-    await create_topics(bootstrap, prefix, {"accounts"})
-    heir = Hearing(bootstrap, service=SERVICE, prefix=prefix)
-    heir.hears(Account)(on_account)
+    group = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=prefix + SERVICE, enable_auto_commit=False)
+    partitions = [TopicPartition(f"{prefix}accounts", number) for number in range(3)]
+    group.assign(partitions)
+    await group.start()
+    await group.commit(dict.fromkeys(partitions, 1000))
+    await group.stop()
     before = REWOUND.labels("accounts")._value.get()
-    async with asyncio.timeout(20):
-        while True:  # the broker needs a moment to know the new topic
-            try:
-                await publish(an_account(6))
-            except Exception:  # noqa: BLE001 - whatever it says meanwhile
-                await asyncio.sleep(0.1)
-            else:
-                break
-    background(heir.run())
-    await eventually(lambda: heard[-1] == 6)
-    assert REWOUND.labels("accounts")._value.get() == before + 1
+    await publish(an_account(1))
+    await publish(an_account(2))
+    background(hearing.run())
+    await eventually(lambda: heard == [1, 2])
+    await eventually(lambda: REWOUND.labels("accounts")._value.get() > before)
+
+
+async def test_the_lag_is_what_is_told_and_not_yet_handled(hearing, prefix, publish, background, an_account, eventually):
+    first, finish = asyncio.Event(), asyncio.Event()
+
+    @hearing.hears(Account)
+    async def on_account(_one):
+        first.set()
+        await finish.wait()
+
+    def lag():
+        return sum(LAG.labels("accounts", str(number))._value.get() for number in range(3))
+
+    for version in range(1, 4):
+        await publish(an_account(version))
+    background(hearing.run())
+    await asyncio.wait_for(first.wait(), 20)
+    await eventually(lambda: lag() == 3)
+    finish.set()
+    await eventually(lambda: lag() == 0)
+
+
+async def test_one_topic_is_heard_in_one_place(hearing):
+    hearing.hears(CaAccessGranted)(print)
+    with pytest.raises(ValueError, match="ca-access"):
+        hearing.hears(CaAccessWithdrawn)
+    with pytest.raises(ValueError, match="one topic"):
+        hearing.hears(Account, SignatureApplied)
+
+
+async def test_a_type_nobody_listens_for_is_passed_over(hearing, prefix, publish, background, eventually, all_of):
+    granted, withdrawn = (event for event in EXAMPLES if event.topic == "ca-access")
+    heard = []
+
+    @hearing.hears(CaAccessWithdrawn)
+    async def on_withdrawn(one):
+        heard.append(one.event)
+
+    await publish(granted)
+    await publish(withdrawn)
+    background(hearing.run())
+    await eventually(lambda: heard == [withdrawn])
+    assert await all_of(f"{prefix}dead-letters.{SERVICE}") == []

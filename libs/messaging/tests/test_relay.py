@@ -5,14 +5,16 @@ from uuid import uuid4
 import pytest
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
-from contracts import Account
-from contracts.envelope import event_time, header
-from messaging.outbox import OUTBOX, create_outbox
 from opentelemetry import trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
-from sqlalchemy import func, inspect, select, update
+from sqlalchemy import func, inspect, select, text, update
 
+from contracts import Account
+from contracts.envelope import event_time, header
+from hosting.database import open_engine
 from messaging import EventTooLarge, Relay, put, put_tombstone, retell
+from messaging.outbox import OUTBOX, create_outbox
+from messaging.testing import create_topics, delete_topics
 
 pytestmark = pytest.mark.integration
 NOW = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
@@ -168,3 +170,49 @@ async def test_the_migration_makes_the_table_that_the_metadata_describes(engine)
         await connection.run_sync(lambda sync: create_outbox(Operations(MigrationContext.configure(sync))))
         indexes = await connection.run_sync(lambda sync: {index["name"] for index in inspect(sync).get_indexes("outbox")})
     assert indexes == {"ix_outbox_unsent", "ix_outbox_sent_at"}
+
+
+@pytest.mark.filterwarnings("ignore:.*AIOKafkaConnection.*")  # given up in the middle of connecting, closed when collected
+async def test_outages_of_the_broker_and_of_the_database_are_waited_out(
+    engine, fresh_database, wire, sessions, prefix, clock, background, all_sent, all_of, an_account, monkeypatch
+):
+    monkeypatch.setattr("messaging.relay.SEND_S", 1.0)
+    relay = Relay(engine, wire.address, service="certificate-registry", clock=clock, prefix=prefix)
+    running = background(relay.run())
+    async with sessions.begin() as session:
+        await put(session, an_account(1), at=NOW)
+    await all_sent()
+    wire.freeze()
+    async with sessions.begin() as session:
+        await put(session, an_account(2), at=NOW)
+    await asyncio.sleep(2)
+    wire.cut()
+    wire.thaw()
+    await all_sent()
+    other = open_engine(fresh_database)
+    async with other.begin() as connection:
+        ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        await connection.execute(text(f"{ended} AND pid <> pg_backend_pid()"))
+    await other.dispose()
+    async with sessions.begin() as session:
+        await put(session, an_account(3), at=NOW)
+    await all_sent()
+    assert not running.done()
+    versions = [Account.model_validate_json(record.value).version for record in await all_of(f"{prefix}accounts")]
+    assert list(dict.fromkeys(versions)) == [1, 2, 3]
+
+
+async def test_a_topic_that_was_re_made_is_told_to_again(
+    relay, bootstrap, sessions, prefix, background, all_sent, all_of, an_account
+):
+    background(relay.run())
+    async with sessions.begin() as session:
+        await put(session, an_account(1), an_account(2), at=NOW)
+    await all_sent()
+    await delete_topics(bootstrap, f"{prefix}accounts")
+    await asyncio.sleep(0.5)
+    await create_topics(bootstrap, prefix, {"accounts"})
+    async with sessions.begin() as session:
+        await put(session, an_account(3), at=NOW)
+    await all_sent()
+    assert [Account.model_validate_json(record.value).version for record in await all_of(f"{prefix}accounts")] == [3]

@@ -38,24 +38,36 @@ class Ear:
 
     async def take(self, records: Sequence[Incoming], done: Done, bury: Bury) -> None:
         """Handles `records`, noting in `done` how far it came. Raises what the handler raised: the rest is to be read again."""
-        readable: list[tuple[Incoming, Heard]] = []
+        if self.in_batches:
+            await self._all_at_once(records, bury)
+            done.update({_partition(record): record.offset + 1 for record in records})
+            return
         for record in records:
             try:
                 heard = read(record, self.types)
             except UnreadableEvent as refusal:
                 await self._buried(record, str(refusal), bury)
-                continue
-            if not self._wanted(heard):
-                continue
-            if self.in_batches:
-                readable.append((record, heard))
             else:
-                await self._one(record, heard, bury)
-                done[_partition(record)] = record.offset + 1
+                if self._wanted(heard):
+                    await self._one(record, heard, bury)
+            done[_partition(record)] = record.offset + 1
+
+    async def _all_at_once(self, records: Sequence[Incoming], bury: Bury) -> None:
+        """What cannot be read is buried last, so that a batch that has to come again buries nothing twice."""
+        readable: list[tuple[Incoming, Heard]] = []
+        unreadable: list[tuple[Incoming, str]] = []
+        for record in records:
+            try:
+                heard = read(record, self.types)
+            except UnreadableEvent as refusal:
+                unreadable.append((record, str(refusal)))
+            else:
+                if self._wanted(heard):
+                    readable.append((record, heard))
         if readable:
             await self._batch(readable, bury)
-        for record in records:
-            done[_partition(record)] = record.offset + 1
+        for record, reason in unreadable:
+            await self._buried(record, reason, bury)
 
     def _wanted(self, heard: Heard) -> bool:
         return self.tombstones if heard.event is None else isinstance(heard.event, self.listens_for)

@@ -33,12 +33,14 @@ class Progress(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is u
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
         self.next: Done = {}
+        self._had: Done = {}  # before the last deal: of use only where nothing is committed any more
         self._shorter: dict[TopicPartition, int] = {}
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """What was read counts no more: reading begins again at what is committed."""
         for partition in revoked:
             LAG.labels(*self._labels(partition)).set(0)
+        self._had.update(self.next)
         self.next.clear()
         self._shorter.clear()
 
@@ -58,7 +60,7 @@ class Progress(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is u
             seen.add(partition)
             expected = self.next.get(partition)
             if expected is None and partition in consumer.assignment():
-                expected = await asyncio.wait_for(consumer.committed(partition), ASK_S)
+                expected = await self._before(consumer, partition)
             if expected is not None and record.offset < expected:
                 self._alarm(partition, expected, record.offset)
             self.next[partition] = record.offset
@@ -73,14 +75,17 @@ class Progress(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka is u
         for partition, end in ends.items():
             reached = self.next.get(partition)
             if reached is None:
-                reached = await asyncio.wait_for(consumer.committed(partition), ASK_S) or 0
-                reached = self.next.setdefault(partition, reached)
+                reached = self.next.setdefault(partition, await self._before(consumer, partition) or 0)
             LAG.labels(*self._labels(partition)).set(max(0, end - reached))
             self._shorter[partition] = self._shorter.get(partition, 0) + 1 if end < reached else 0
             if self._shorter[partition] == SHORTER_FOR and partition in consumer.assignment():
                 self._alarm(partition, reached, end)
                 self.next[partition] = 0
                 await asyncio.wait_for(consumer.seek_to_beginning(partition), ASK_S)
+
+    async def _before(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
+        committed: int | None = await asyncio.wait_for(consumer.committed(partition), ASK_S)
+        return self._had.get(partition) if committed is None else committed
 
     def _alarm(self, partition: TopicPartition, expected: int, found: int) -> None:
         REWOUND.labels(partition.topic.removeprefix(self._prefix)).inc()

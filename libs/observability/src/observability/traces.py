@@ -2,7 +2,7 @@
 
 import atexit
 from collections.abc import Mapping, Sequence
-from urllib.parse import SplitResult
+from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -13,7 +13,6 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
 from opentelemetry.trace import Status, Tracer
 from opentelemetry.util.types import Attributes
-from yarl import URL
 
 from observability.redaction import HIDDEN, looks_secret, masked
 
@@ -94,7 +93,6 @@ def _clean_attributes(attributes: Attributes) -> Attributes:
     return kept
 
 
-def _without_query(url: URL | SplitResult) -> str:
-    return (
-        str(url.with_query(None).with_user(None).with_fragment(None)) if isinstance(url, URL) else url.geturl().split("?", 1)[0]
-    )
+def _without_query(url: Any) -> str:
+    """`url` is a yarl.URL."""
+    return str(url.with_query(None).with_user(None).with_fragment(None))

@@ -1,0 +1,50 @@
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from messaging.tracing import MOST_LINKS, context_of, hearing_many, hearing_one, telling, traceparent
+
+
+@pytest.fixture
+def spans():
+    """OpenTelemetry takes one provider in a process's life, so an exporter of our own is added to it."""
+    if not isinstance(trace.get_tracer_provider(), TracerProvider):
+        trace.set_tracer_provider(TracerProvider())
+    exporter = InMemorySpanExporter()
+    trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(exporter))
+    yield exporter.get_finished_spans
+    exporter.shutdown()
+
+
+def told(trace_id, flags="01"):
+    return [("traceparent", f"00-{trace_id:032x}-{7:016x}-{flags}".encode())]
+
+
+def test_handling_one_event_is_a_child_of_telling_it(spans):
+    with telling("accounts"):
+        headers = [("traceparent", traceparent().encode())]
+    with hearing_one("accounts", headers):
+        pass
+    tell, hear = spans()
+    assert (hear.context.trace_id, hear.parent.span_id) == (tell.context.trace_id, tell.context.span_id)
+
+
+def test_handling_a_batch_is_one_span_linked_to_those_that_are_traced(spans):
+    with hearing_many("signatures", [told(1), told(2, flags="00"), [], told(3)]):
+        pass
+    (hear,) = spans()
+    assert hear.parent is None
+    assert [link.context.trace_id for link in hear.links] == [1, 3]
+
+
+def test_a_large_batch_has_a_sample_of_links(spans):
+    with hearing_many("signatures", [told(number) for number in range(1, 500)]):
+        pass
+    assert len(spans()[0].links) == MOST_LINKS
+
+
+@pytest.mark.parametrize("header", [b"", b"\xff", b"00-zz-1-01", b"nonsense"])
+def test_a_traceparent_that_is_none_is_ignored(header):
+    assert not trace.get_current_span(context_of([("traceparent", header)])).get_span_context().is_valid
