@@ -98,7 +98,7 @@ def public_keys(state: State) -> bytes:
         assert isinstance(private, Ed25519PrivateKey)
         raw = private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         x = base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
-        keys.append({"kty": "OKP", "crv": "Ed25519", "kid": service, "use": "sig", "alg": "EdDSA", "x": x})
+        keys.append({"kty": "OKP", "crv": "Ed25519", "kid": service, "use": "sig", "alg": "Ed25519", "x": x})
     return json.dumps({"keys": keys}, indent=1).encode("ascii")
 
 

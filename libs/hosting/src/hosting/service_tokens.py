@@ -16,7 +16,7 @@ from joserfc.jwk import KeySet, OKPKey
 
 from hosting.clock import Clock
 
-ALGORITHMS = ["Ed25519", "EdDSA"]
+ALGORITHMS = ["Ed25519"]  # RFC 9864: EdDSA with its curve named
 LIFETIME = timedelta(seconds=60)
 LEEWAY = timedelta(seconds=5)  # between hosts
 
