@@ -18,6 +18,7 @@ from embedded.ports import Ports, taken
 from embedded.refusals import AlreadyRunning, CannotStart, PortTaken, Refusal
 from embedded.state import State
 
+PATIENCE = 5.0
 DETACHED_WITHIN = 600.0
 """Seconds for the whole start, downloads included."""
 
@@ -29,14 +30,23 @@ def supervise(state: State, port_base: int | None) -> int:
         base = state.claim(port_base)
         for process in leftovers.end_leftovers(state.marker()):
             display.say(f"ended what a killed supervisor had left behind: {process}")
+        crashed = state.supervisor_file.exists()
         state.supervisor_file.unlink(missing_ok=True)
         clock.create(state.clock)
         shutil.rmtree(state.clock_acks, ignore_errors=True)
         state.clock_acks.mkdir(mode=0o700)
         ports = Ports(base)
-        if occupied := taken(ports.named(without=elsewhere(os.environ))):
+        if occupied := still_taken(ports.named(without=elsewhere(os.environ)), PATIENCE if crashed else 0):
             raise PortTaken(occupied, base, begun=state.has_begun())
         return asyncio.run(run(state, ports, display))
+
+
+def still_taken(ports: dict[str, int], within: float) -> dict[str, int]:
+    """Those that somebody still listens on after `within` seconds: what a killed supervisor started may be just ending."""
+    deadline = time.monotonic() + within
+    while (occupied := taken(ports)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return occupied
 
 
 def elsewhere(environ: Mapping[str, str]) -> list[str]:
@@ -118,8 +128,9 @@ def wait_until_ready(state: State, supervisor: "subprocess.Popen[bytes]", began:
             said.seek(shown)
             text = said.read()
         shown += len(text)
-        sys.stderr.write(text.decode(errors="replace"))
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # whoever listened may have heard enough
+            sys.stderr.write(text.decode(errors="replace"))
+            sys.stderr.flush()
         if ended:
             raise Refusal(f"Not started. All it said is in {log}")
         with contextlib.suppress(Refusal):

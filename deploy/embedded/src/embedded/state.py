@@ -1,14 +1,16 @@
 """The state folder: everything a stack remembers, and the lock that says who runs it."""
 
+import contextlib
 import fcntl
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from embedded.ports import DEFAULT_BASE
 from embedded.refusals import AlreadyRunning, StateUnusable
@@ -156,12 +158,10 @@ class State:
         except OSError as error:
             raise StateUnusable(f"The state folder {self.folder} cannot be used: {error.strerror}") from error
         with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not lock(file):
                 raise AlreadyRunning(
                     f"The stack in {self.folder} is running already: see `sinete status`, end it with `sinete down`"
-                ) from None
+                )
             yield
 
     def is_held(self) -> bool:
@@ -174,6 +174,16 @@ class State:
         except OSError:
             return False
         return False
+
+
+def lock(file: IO[str]) -> bool:
+    """Locks the file for us alone. Tried for a moment, since whoever asks `is_held` locks it for an instant."""
+    for _ in range(20):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(0.02)
+    return False
 
 
 def read_json(path: Path) -> dict[str, Any]:

