@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import uvicorn
 
 from sandbox_ca.app import build
+from sandbox_ca.cut import CuttableProtocol
 from sandbox_ca.settings import Settings
 
 
@@ -24,10 +25,10 @@ def main(clock: Callable[[], datetime] = host_clock) -> None:
     app = build(settings, clock)
     uvicorn.run(
         app,
-        host="127.0.0.1",
+        host=settings.listen_host,
         port=settings.listen_port,
         loop="uvloop",
-        http="httptools",
+        http=CuttableProtocol,
         log_level="warning",
         access_log=False,
         server_header=False,

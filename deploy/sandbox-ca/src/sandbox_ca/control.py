@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from sandbox_ca.forms import BadInput, read_json
 from sandbox_ca.parts import KINDS, Authority
 
 MAX_COUNT = 1_000
@@ -19,10 +20,9 @@ def wrong(field: str, rule: str) -> Response:
 async def sent(request: Request) -> dict[str, Any]:
     """The body, or {} when it is no object."""
     try:
-        body = await request.json()
-    except ValueError:
+        return await read_json(request)
+    except BadInput:
         return {}
-    return body if isinstance(body, dict) else {}
 
 
 def scripted(authority: Authority, body: dict[str, Any]) -> Response | None:

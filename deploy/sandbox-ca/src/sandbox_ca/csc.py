@@ -7,19 +7,20 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from sandbox_ca.codes import Refused, refused_otp, refused_pin
-from sandbox_ca.credentials import HASHES, RSA, SIGN_ALGORITHMS, Credential
+from sandbox_ca.credentials import HASHES, SIGN_ALGORITHMS, Credential
+from sandbox_ca.cut import Cut
+from sandbox_ca.descriptions import MULTISIGN, described, service
+from sandbox_ca.forms import BadInput, read_json
 from sandbox_ca.memory import Token
 from sandbox_ca.oauth import refusal
-from sandbox_ca.parts import Authority, MishapKind
+from sandbox_ca.parts import MAX_ATTEMPTS, SMS_FAILED, Authority, MishapKind
 
 Body = dict[str, Any]
-MULTISIGN = {"a": 1_000, "b": 1_000_000_000}
 HASHES_PER_CALL = 1_000
 SAD_LIFE_S = {"a": 3_600, "b": 400 * 86_400}
 HANG_S = 120.0
@@ -78,7 +79,11 @@ def routes(authority: Authority) -> list[Route]:
 
     base = "/{ca:ca}/csc/{version:version}/"
     served = [Route(base + path, endpoint(handler), methods=["POST"]) for path, handler in handlers.items()]
-    return [Route(base + "info", csc.info, methods=["POST", "GET"]), *served]
+
+    async def info(request: Request) -> Response:
+        return JSONResponse(service(authority, request.path_params["ca"]))
+
+    return [Route(base + "info", info, methods=["POST", "GET"]), *served]
 
 
 class Csc:
@@ -86,27 +91,6 @@ class Csc:
 
     def __init__(self, authority: Authority) -> None:
         self.authority = authority
-
-    async def info(self, request: Request) -> Response:
-        """What this service is."""
-        ca = request.path_params["ca"]
-        return JSONResponse(
-            {
-                "specs": "2.0.0.2",
-                "name": f"Sandbox CA {ca.upper()}",
-                "logo": f"{self.authority.settings.public_url}/logo.png",
-                "region": "PT",
-                "lang": "en",
-                "description": "Throw-away keys to try Sinete with",
-                "authType": ["oauth2code"],
-                "oauth2Issuer": self.authority.issuer(ca),
-                "asynchronousOperationMode": False,
-                "methods": ["credentials/list", "credentials/info", "credentials/authorize", "signatures/signHash"],
-                "signAlgorithms": {"algos": list(SIGN_ALGORITHMS)},
-                "signature_formats": {"formats": [], "envelope_properties": []},
-                "conformance_levels": [],
-            }
-        )
 
     async def call(self, request: Request) -> Call:
         """The call, if its token holds and its body is an object."""
@@ -116,12 +100,9 @@ class Csc:
         if token is None or token.revoked or token.ca != ca or self.authority.now >= token.expires:
             raise CscRefusal(401, "invalid_token", "The access or refresh token is expired or has been revoked.")
         try:
-            body = await request.json()
-        except ValueError:
-            raise invalid("The body is not JSON.") from None
-        if not isinstance(body, dict):
-            raise invalid("The body is not an object.")
-        return Call(ca, token, body)
+            return Call(ca, token, await read_json(request))
+        except BadInput as bad:
+            raise CscRefusal(bad.status, "invalid_request", bad.description) from None
 
     def credential(self, call: Call) -> Credential:
         """The credential a call names, when its person owns it and has not withdrawn access to it."""
@@ -137,59 +118,29 @@ class Csc:
 
     async def list_credentials(self, call: Call) -> Response:
         """Every credential of the token's person."""
-        owned = self.authority.owned(call.ca, call.token.person)
+        if "userID" in call.body:
+            raise invalid("userID parameter MUST be null")
+        only_valid = call.body.get("onlyValid") is True
+        owned = [c for c in self.authority.owned(call.ca, call.token.person) if c.plan.enabled or not only_valid]
         told: Body = {"credentialIDs": [c.plan.id for c in owned]}
         if call.body.get("credentialInfo") is True:
-            told["credentialInfos"] = [{"credentialID": c.plan.id, **self.described(c, call.body)} for c in owned]
+            told["credentialInfos"] = [{"credentialID": c.plan.id, **described(c, call.body)} for c in owned]
         return JSONResponse(told)
 
     async def info_of_credential(self, call: Call) -> Response:
         """One credential."""
-        return JSONResponse(self.described(self.credential(call), call.body))
-
-    def described(self, credential: Credential, asked: Body) -> Body:
-        """One answer for the readers of both versions."""
-        leaf, explicit = credential.leaf, credential.plan.ca == "b"
-        public = leaf.public_key()
-        assert isinstance(public, rsa.RSAPublicKey | ec.EllipticCurvePublicKey)
-        chain = {"none": [], "single": credential.certificates[:1], "chain": credential.certificates}
-        objects = [
-            {"type": "Password", "id": "PIN", "format": "N", "label": "PIN"},
-            {"type": "ChallengeResponseOOB", "id": "OTP", "format": "N", "label": "Code by SMS"},
-        ]
-        known = {"curve": "1.2.840.10045.3.1.7"} if credential.plan.kind == "EC" else {}
-        return {
-            "description": f"Sandbox {credential.plan.profile}",
-            "signatureQualifier": "eu_eidas_qeseal" if credential.plan.profile == "seal" else "eu_eidas_qes",
-            "key": {
-                "status": "enabled" if credential.plan.enabled else "disabled",
-                "algo": credential.algorithms,
-                "len": public.key_size,
-                **known,
-            },
-            "cert": {
-                "status": "valid",
-                "certificates": chain.get(asked.get("certificates") or "single", chain["single"]),
-                "issuerDN": leaf.issuer.rfc4514_string(),
-                "subjectDN": leaf.subject.rfc4514_string(),
-                "serialNumber": f"{leaf.serial_number:x}",
-                "validFrom": leaf.not_valid_before_utc.strftime("%Y%m%d%H%M%SZ"),
-                "validTo": leaf.not_valid_after_utc.strftime("%Y%m%d%H%M%SZ"),
-            },
-            "auth": {"mode": "explicit", "expression": "PIN AND OTP", "objects": objects}
-            if explicit
-            else {"mode": "explicit", "objects": []},
-            "authMode": "explicit" if explicit else "implicit",
-            "PIN": {"presence": "true" if explicit else "false", "format": "N", "label": "PIN"},
-            "OTP": {"presence": "true" if explicit else "false", "type": "online", "format": "N", "label": "Code by SMS"},
-            "SCAL": "1",
-            "multisign": MULTISIGN[credential.plan.ca],
-        }
+        return JSONResponse(described(self.credential(call), call.body))
 
     async def send_otp(self, call: Call) -> Response:
         """A one-time password by SMS, for the next `credentials/authorize` of this credential."""
         credential = self.enabled(call)
-        await self.authority.send_otp(f"{credential.plan.id}/{call.token.family}")
+        scope = f"{credential.plan.id}/{call.token.family}"
+        if self.authority.memory.otp_attempts(scope) >= MAX_ATTEMPTS:
+            raise invalid("OTP locked")
+        try:
+            await self.authority.send_otp(scope)
+        except SMS_FAILED:
+            raise CscRefusal(503, "temporarily_unavailable", "The SMS could not be sent.") from None
         return Response(status_code=204)
 
     def enabled(self, call: Call) -> Credential:
@@ -216,7 +167,12 @@ class Csc:
     def sad(self, credential: Credential, call: Call, count: int, expires: float) -> Response:
         """A new SAD."""
         sad = self.authority.memory.put_sad(credential.plan.id, call.token.family, count, expires)
-        return JSONResponse({"SAD": sad, "expiresIn": int(expires - self.authority.now)}, headers={"Cache-Control": "no-store"})
+        return self.told(sad, expires)
+
+    def told(self, sad: str, expires: float) -> Response:
+        """The answer that carries a SAD."""
+        body = {"SAD": sad, "expiresIn": round(expires - self.authority.now)}
+        return JSONResponse(body, headers={"Cache-Control": "no-store"})
 
     def check_codes(self, call: Call, credential: Credential) -> None:
         """PIN AND OTP, as v2's authData or v1's own fields."""
@@ -226,8 +182,9 @@ class Csc:
         version_1 = not given
         if not isinstance(otp, str) or not isinstance(pin, str):
             raise invalid("Missing (or invalid type) authentication data: PIN and OTP are needed.")
-        refused = refused_otp(self.authority, f"{credential.plan.id}/{call.token.family}", otp)
-        refused = refused or refused_pin(self.authority, call.token.person, pin)
+        # The PIN first: a wrong one leaves the one-time password good for the next try.
+        refused = refused_pin(self.authority, call.token.person, pin)
+        refused = refused or refused_otp(self.authority, f"{credential.plan.id}/{call.token.family}", otp)
         if refused is not None:
             raise self.refusal_of(refused, version_1=version_1)
 
@@ -242,12 +199,17 @@ class Csc:
     async def extend(self, call: Call) -> Response:
         """The rest of a SAD under a new one."""
         credential, sad = self.enabled(call), self.authority.memory.sad(str(call.body.get("SAD")))
-        if sad is None or sad["credential"] != credential.plan.id:
+        if sad is None or sad["left"] == 0 or not self.is_of(sad, call, credential):
             raise invalid("Invalid parameter SAD")
         if self.authority.now >= sad["expires"]:
             raise invalid("SAD expired")
-        self.authority.memory.spend(call.body["SAD"], sad["left"])
-        return self.sad(credential, call, sad["left"], sad["expires"])
+        # What PIN and OTP once authorised never lasts longer than they did; what is for the asking begins again.
+        expires = sad["expires"] if call.ca == "b" else self.authority.now + SAD_LIFE_S[call.ca]
+        return self.told(self.authority.memory.extend(call.body["SAD"], expires), expires)
+
+    def is_of(self, sad: Body, call: Call, credential: Credential) -> bool:
+        """Whether a SAD was given for this credential to the token's family."""
+        return bool(sad["credential"] == credential.plan.id and sad["family"] == call.token.family)
 
     async def sign_hash(self, call: Call) -> Response:
         """Real signatures in the order of the hashes, journaled on the disk before they leave; or a scripted mishap."""
@@ -303,7 +265,7 @@ class Csc:
         if algorithm not in credential.algorithms:
             raise invalid("Missing (or invalid type) string parameter signAlgo.")
         hash_oid = SIGN_ALGORITHMS[algorithm] or call.body.get("hashAlgorithmOID") or call.body.get("hashAlgo")
-        if hash_oid not in HASHES or (algorithm == RSA and hash_oid is None):
+        if not isinstance(hash_oid, str) or hash_oid not in HASHES:
             raise invalid("Missing (or invalid type) string parameter hashAlgorithmOID.")
         try:
             digests = [base64.b64decode(item, validate=True) for item in sent]
@@ -316,20 +278,9 @@ class Csc:
     def spend(self, call: Call, credential: Credential, count: int) -> None:
         """Takes `count` signatures of the SAD that was sent."""
         sad = self.authority.memory.sad(str(call.body.get("SAD")))
-        if sad is None or sad["credential"] != credential.plan.id or sad["family"] != call.token.family:
+        if sad is None or not self.is_of(sad, call, credential):
             raise invalid("Invalid parameter SAD")
         if self.authority.now >= sad["expires"]:
             raise invalid("SAD expired")
         if not self.authority.memory.spend(call.body["SAD"], count):
             raise invalid("Numbers of signatures is too high.")
-
-
-class Cut(Response):
-    """No answer: the connection closes in the middle of one, as after a crash."""
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Announces a body that never comes; the server closes such a connection."""
-        _ = scope, receive
-        headers = [(b"content-length", b"1000000"), (b"content-type", b"application/json"), (b"connection", b"close")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": b"{", "more_body": False})

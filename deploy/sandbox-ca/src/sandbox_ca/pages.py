@@ -10,8 +10,9 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from sandbox_ca.codes import OTHER_PERSON, Refused, password_is_right, refused_otp, refused_pin
+from sandbox_ca.forms import BadInput, read_form
 from sandbox_ca.oauth import CLIENT_ID
-from sandbox_ca.parts import MAX_ATTEMPTS, Authority
+from sandbox_ca.parts import MAX_ATTEMPTS, SMS_FAILED, Authority
 
 WALK_LIFE_S = 1_800
 CODE_LIFE_S = 120
@@ -56,12 +57,17 @@ def routes(authority: Authority) -> list[Route]:
         return pages.step(authority.memory.walk(walk) or {})
 
     async def go_on(request: Request) -> Response:
-        form = {name: str(value) for name, value in (await request.form()).items()}
+        try:
+            form = await read_form(request)
+        except BadInput as bad:
+            return pages.show("message.html", bad.status, title="This form cannot be read", text=bad.description)
         walk = authority.memory.walk(form.get("walk", ""))
         if walk is None or walk["ca"] != request.path_params["ca"] or authority.now >= walk["expires"]:
             return pages.show("message.html", 400, title="This walk is over", text="Begin again at the platform you came from.")
         if form.get("action") == "cancel":
             return finished(authority, walk, error="access_denied", error_description="The person cancelled.")
+        if form.get("step") != walk["step"]:  # an older form, sent twice or from the browser's history, decides nothing
+            return pages.step(walk)
         step = {"login": login, "consent": consent, "codes": codes}[walk["step"]]
         return await step(authority, pages, walk, form)
 
@@ -106,21 +112,19 @@ async def consent(authority: Authority, pages: Pages, walk: dict[str, Any], form
         return pages.step(walk, "Choose one of the buttons.")
     if walk["ca"] == "b":
         return granted(authority, walk)
-    await authority.send_otp(walk["id"])
-    return advance(authority, pages, walk, "codes")
+    return advance(authority, pages, walk, "codes", message=await sent(authority, walk, ""))
 
 
 async def codes(authority: Authority, pages: Pages, walk: dict[str, Any], form: dict[str, str]) -> Response:
     """One-time password and PIN."""
     if form.get("action") == "resend":
-        await authority.send_otp(walk["id"])
-        return pages.step(walk, "A new code is on its way.")
+        return pages.step(walk, await sent(authority, walk, "A new code is on its way."))
     refused = refused_otp(authority, walk["id"], form.get("otp", "").strip())
     if refused is None:
         refused = refused_pin(authority, walk["person"], form.get("pin", "").strip())
         if refused is not None and not refused.final:
-            await authority.send_otp(walk["id"])
-            refused = Refused("pin", f"{refused.reason} A new code is on its way.", refused.attempts_left)
+            message = await sent(authority, walk, "A new code is on its way.")
+            refused = Refused("pin", f"{refused.reason} {message}", refused.attempts_left)
     if refused is None:
         return granted(authority, walk)
     if refused.final:
@@ -128,10 +132,21 @@ async def codes(authority: Authority, pages: Pages, walk: dict[str, Any], form: 
     return pages.step(walk, refused.reason)
 
 
-def advance(authority: Authority, pages: Pages, walk: dict[str, Any], step: str, person: str | None = None) -> Response:
+async def sent(authority: Authority, walk: dict[str, Any], message: str) -> str:
+    """Sends a code; what to tell the person of it."""
+    try:
+        await authority.send_otp(walk["id"])
+    except SMS_FAILED:
+        return "The SMS could not be sent. Ask for a new code in a moment."
+    return message
+
+
+def advance(
+    authority: Authority, pages: Pages, walk: dict[str, Any], step: str, person: str | None = None, *, message: str = ""
+) -> Response:
     """On to the next form."""
     authority.memory.step(walk["id"], step, person)
-    return pages.step({**walk, "step": step, "person": person or walk["person"]})
+    return pages.step({**walk, "step": step, "person": person or walk["person"]}, message)
 
 
 def granted(authority: Authority, walk: dict[str, Any]) -> Response:

@@ -17,6 +17,7 @@ from sandbox_ca.settings import Settings
 MishapKind = Literal["timeout", "error-5xx", "slow", "answer-lost", "wrong-order", "wrong-key", "token-revoked"]
 KINDS: tuple[MishapKind, ...] = ("timeout", "error-5xx", "slow", "answer-lost", "wrong-order", "wrong-key", "token-revoked")
 OTP_LIFE_S = 120
+SMS_FAILED = (aiohttp.ClientError, TimeoutError)
 MAX_ATTEMPTS = 5
 
 
@@ -80,7 +81,7 @@ class Authority:
         return [c for c in self.credentials.values() if (c.plan.ca, c.plan.owner) == (ca, owner)]
 
     async def send_otp(self, scope: str) -> None:
-        """A new one-time password by SMS, good for two minutes."""
+        """A new one-time password by SMS, good for two minutes; raises SMS_FAILED."""
         otp = f"{secrets.randbelow(1_000_000):06d}"
         self.memory.put_otp(scope, otp, self.now + OTP_LIFE_S)
         text = f"Sandbox CA: your code is {otp}. It is good for 2 minutes. Never tell it to anyone."
