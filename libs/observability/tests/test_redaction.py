@@ -99,6 +99,7 @@ def test_a_field_that_is_named_like_a_secret_never_comes_out(name, lines):
         f"{{'client_secret': '{CANARY}'}}",
         f"{{'password': 'two words {CANARY}'}}",
         f"{{'otp': ['{CANARY}']}}",
+        f"(DBAPIError) no\n[SQL: INSERT INTO t VALUES ($1)]\n[parameters: ('{CANARY}', [1])]\n(Background on this error)",
         f"login failed, password: {CANARY}",
         f"ValueError: otp={CANARY}",
         f"{{'body': 'otp={CANARY}'}}",

@@ -21,7 +21,7 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 from contracts import Told
 from messaging.dead_letters import bury
 from messaging.ear import Done, Ear
-from messaging.producing import Producer, servers
+from messaging.producing import Producer, in_a_line, servers
 from messaging.progress import Progress
 from messaging.records import Heard, Incoming, topic_of
 from observability import get_logger
@@ -103,7 +103,7 @@ class Hearing:
                 try:
                     await self._connected()
                 except Exception as fault:  # noqa: BLE001 - whatever it is, it is tried again
-                    log.warning("hearing waits for the broker", reason=str(fault) or type(fault).__name__, again_in_s=pause)
+                    log.warning("hearing waits for the broker", reason=in_a_line(fault), again_in_s=pause)
                 pause = FIRST_PAUSE_S if monotonic() - begun > LONGEST_PAUSE_S else min(pause * 2, LONGEST_PAUSE_S)
                 await self._sleep(pause)
         finally:
@@ -249,4 +249,4 @@ async def _stopped(broker: KafkaBroker) -> None:
     try:
         await asyncio.wait_for(broker.stop(), 2 * STOP_S)
     except Exception as fault:  # noqa: BLE001 - it is left behind
-        log.warning("the broker's client did not stop", reason=str(fault) or type(fault).__name__)
+        log.warning("the broker's client did not stop", reason=in_a_line(fault))

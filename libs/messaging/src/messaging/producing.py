@@ -119,3 +119,9 @@ def _retrieved(acknowledged: asyncio.Future[object]) -> None:
 def servers(bootstrap: str) -> list[str]:
     """`host:port,host:port` as the list that the clients want."""
     return [part.strip() for part in bootstrap.split(",") if part.strip()]
+
+
+def in_a_line(fault: BaseException) -> str:
+    """What went wrong, for a log: the kind and the first line, since a database's goes on with statements."""
+    first = str(fault).split("\n", 1)[0][:200]
+    return f"{type(fault).__name__}: {first}" if first else type(fault).__name__

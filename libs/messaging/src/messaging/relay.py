@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from contracts.envelope import headers_of
 from messaging.outbox import OUTBOX, wakes
-from messaging.producing import Producer, Record
+from messaging.producing import Producer, Record, in_a_line
 from observability import get_logger
 
 log = get_logger(__name__)
@@ -71,7 +71,7 @@ class Relay:
                 except Exception as fault:  # noqa: BLE001 - whatever it is, it is tried again
                     if stopping:
                         return
-                    log.warning("the outbox waits", reason=str(fault) or type(fault).__name__, again_in_s=delay)
+                    log.warning("the outbox waits", reason=in_a_line(fault), again_in_s=delay)
                     await asyncio.sleep(delay)
                     delay = min(delay * 2, 5.0)
                     continue

@@ -13,7 +13,7 @@ from prometheus_client import Counter
 from contracts import UnreadableEvent
 from messaging.dead_letters import bury
 from messaging.following import Following, boottime
-from messaging.producing import Producer, servers
+from messaging.producing import Producer, in_a_line, servers
 from messaging.records import Incoming, read, types_on
 from observability import get_logger
 
@@ -57,7 +57,7 @@ class StateTopics:
                     partitions = await self._partitions()
                     await Following(self._consumer(), partitions, self._applied, self._confirmed).run()
                 except (KafkaError, OSError, TimeoutError) as fault:
-                    log.warning("state topics cannot be followed", reason=str(fault) or type(fault).__name__, again_in_s=pause)
+                    log.warning("state topics cannot be followed", reason=in_a_line(fault), again_in_s=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_S)
         finally:

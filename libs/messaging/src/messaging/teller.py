@@ -7,7 +7,7 @@ from uuid import uuid4
 from aiokafka.errors import KafkaError
 
 from contracts import Told, encode
-from messaging.producing import Producer, Record
+from messaging.producing import Producer, Record, in_a_line
 from messaging.tracing import telling, traceparent
 from observability import get_logger
 
@@ -32,7 +32,7 @@ class Teller:
         try:
             await self._producer().connect()
         except (KafkaError, OSError, TimeoutError) as fault:
-            log.warning("the broker cannot be reached yet", reason=str(fault) or type(fault).__name__)
+            log.warning("the broker cannot be reached yet", reason=in_a_line(fault))
 
     async def stop(self) -> None:
         """Closes the connection; whoever still waits gets NotTold."""
