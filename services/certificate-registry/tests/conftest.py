@@ -1,17 +1,21 @@
 """Builders, a database with the registry's tables, and a CA connector that is a real server with a script."""
 
+import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 from aiohttp import web
 
+from certificate_registry.storage import METADATA
 from contracts import AccessGrant, Expiry
 from contracts.ca_connector import (
     Authorisation,
@@ -207,11 +211,33 @@ def make() -> Any:
     return Make
 
 
+@pytest.fixture(scope="session")
+def own_database(database_url: str) -> Iterator[str]:
+    """The URL of a database with the registry's tables, one for all tests of this worker."""
+    name = f"registry_{uuid4().hex}"
+    url = urlsplit(database_url)._replace(path=f"/{name}").geturl()
+    with ThreadPoolExecutor(1) as aside:  # in a loop of its own, whatever loop the tests have
+        aside.submit(asyncio.run, _run(database_url, f'CREATE DATABASE "{name}"')).result()
+        aside.submit(asyncio.run, migrate(url, "certificate_registry")).result()
+        yield url
+        aside.submit(asyncio.run, _run(database_url, f'DROP DATABASE "{name}" WITH (FORCE)')).result()
+
+
+async def _run(url: str, *statements: str) -> None:
+    connection = await asyncpg.connect(url, timeout=30)
+    try:
+        for statement in statements:
+            await connection.execute(statement, timeout=60)
+    finally:
+        await connection.close(timeout=10)
+
+
 @pytest.fixture
-async def migrated(fresh_database: str) -> str:
-    """The URL of a database with the registry's tables."""
-    await migrate(fresh_database, "certificate_registry")
-    return fresh_database
+async def migrated(own_database: str) -> str:
+    """The URL of a database with the registry's tables, empty."""
+    tables = (f'DELETE FROM "{table.name}"' for table in reversed(METADATA.sorted_tables))
+    await _run(own_database, ";".join(tables))
+    return own_database
 
 
 @pytest.fixture

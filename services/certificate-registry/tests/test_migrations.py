@@ -11,15 +11,15 @@ from hosting.database import migrate, open_engine
 pytestmark = pytest.mark.integration
 
 
-async def test_the_migrations_make_the_tables_that_the_code_knows(migrated):
+async def test_the_migrations_make_the_tables_that_the_code_knows(own_database):
     def differences(connection: Connection) -> list[Any]:
         return compare_metadata(MigrationContext.configure(connection), METADATA)
 
-    engine = open_engine(migrated, pool_size=1)
+    engine = open_engine(own_database, pool_size=1)
     async with engine.connect() as connection:
         assert await connection.run_sync(differences) == []
     await engine.dispose()
 
 
-async def test_migrating_again_changes_nothing(migrated):
-    await migrate(migrated, "certificate_registry")
+async def test_migrating_again_changes_nothing(own_database):
+    await migrate(own_database, "certificate_registry")
