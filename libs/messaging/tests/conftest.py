@@ -111,7 +111,8 @@ async def background():
 
     yield begin
     for task in tasks:
-        task.cancel()
+        if not task.cancelling():
+            task.cancel()
     await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 30)
 
 

@@ -53,10 +53,8 @@ _SAID_OF_A_SECRET = re.compile(
     r"(?i)(?:.*[_.-])?(?:pin|otp|totp|pass\w*|pwd|.*tokens?|.*secret|cookie|set-cookie|authori[sz]ation)"
 )
 _LOOKS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (
-        re.compile(r"\[parameters: .*?\](?=\n|\Z)", re.DOTALL),
-        f"[parameters: {HIDDEN}]",
-    ),  # SQLAlchemy's, of a statement that failed
+    # SQLAlchemy's, of a statement that failed, as it is or quoted
+    (re.compile(r"\[parameters: .*?\](?=\n|\\n|[\"']?\Z)", re.DOTALL), f"[parameters: {HIDDEN}]"),
     (re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?(?:-----END [A-Z0-9 ]+-----|\Z)", re.DOTALL), HIDDEN),
     (re.compile(r"\beyJ[\w-]{5,}\.[\w-]+(?:\.[\w-]*)*"), HIDDEN),
     (re.compile(r"\b(Bearer|Basic|Digest)\s+(?!\*)[^\s\"',;}\])]+", re.IGNORECASE), rf"\1 {HIDDEN}"),
