@@ -69,7 +69,7 @@ class GrantExpired(Refused):
         why = {"usage": ", its usage limit was reached", "revoked": ", it was withdrawn"}.get(reason or "", "")
         when = f" on {at:%Y-%m-%dT%H:%M:%SZ}" if at else ""
         super().__init__(
-            f"Access to this certificate ended{when}{why}. An operator of the account has to renew it at the certificate"
+            f"Access to this certificate has expired{when}{why}. An operator of the account has to renew it at the certificate"
             " authority and activate this client service again."
         )
         self.reason, self.at = reason, at
