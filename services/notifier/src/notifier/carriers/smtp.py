@@ -12,7 +12,6 @@ from aiosmtplib import (
     SMTPDataError,
     SMTPException,
     SMTPRecipientRefused,
-    SMTPRecipientsRefused,
     SMTPResponseException,
     SMTPSenderRefused,
 )
@@ -55,10 +54,10 @@ class MailServer:
         handed_over = False
         try:
             await smtp.connect()
+            await smtp.mail(self.sender.addr_spec)
+            await smtp.rcpt(recipient.addr_spec)
             handed_over = True
-            await smtp.sendmail(self.sender.addr_spec, [recipient.addr_spec], on_the_wire(mail))
-        except SMTPRecipientsRefused as refusal:
-            return _refused(refusal.recipients[0])
+            await smtp.data(on_the_wire(mail))
         except SMTPResponseException as refusal:
             return _refused(refusal)
         except (SMTPException, OSError, TimeoutError) as fault:
