@@ -1,6 +1,7 @@
 """An operator's walk to a CA and back: a registration or a renewal. Pure rules of its ticket and of the codes it asks for."""
 
 import hmac
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Literal
@@ -36,6 +37,8 @@ class CodeRefused(Exception):
 _REFUSED = {
     "wrong-otp": "This is not the code the certificate authority sent. Type the newest one, or have it sent again.",
     "wrong-pin": "This PIN is wrong. Check it before the next try: the certificate authority locks it after a few.",
+    "wrong-codes": "At least one of the codes is wrong. Check them, or have a new one sent.",
+    "code-missing": "Type every code that is asked for.",
     "code-expired": "The time for the code is over. Have a new one sent.",
     "locked": "The certificate authority has locked the credential. Ask its support; the renewal has failed.",
 }
@@ -45,6 +48,13 @@ ADVICE = {
     "wrong-account": "Another account or key was chosen at the certificate authority. Log in there with the account that holds "
     "this certificate.",
     "credential-disabled": "The certificate authority has disabled this credential. Ask its support.",
+    "cancelled-by-operator": "It was cancelled in the platform.",
+    "credential-taken": "This credential is registered already. Choose another one.",
+    "certificate-expired": "The certificate itself has expired. Have the certificate authority issue it again.",
+    "certificate-unusable": "The certificate authority offers no usable certificate for this credential. Ask its support.",
+    "issuer-mismatch": "The answer did not come from the certificate authority that was asked. Begin again; tell the platform's "
+    "support if it happens twice.",
+    "access-withdrawn": "The access at the certificate authority is over. Begin again: it will ask you to log in there.",
     "locked": "The certificate authority has locked the credential after too many wrong codes. Ask its support.",
     "renewed-by-another-operator": "Another operator renewed this certificate meanwhile. There is nothing left to do.",
     "timed-out": "It was not finished in time. Begin again.",
@@ -72,6 +82,14 @@ def refused_code(outcome: Authorisation) -> CodeRefused | None:
     if stays or outcome.status == "failed":
         return CodeRefused(outcome.reason or "ca-refused", outcome.attempts_left)
     return None
+
+
+def code_refused_with(facts: Mapping[str, object]) -> CodeRefused | None:
+    """The refusal of a code, from the facts the connector gave with its own refusal; None where it is about something else."""
+    reason, left = facts.get("reason"), facts.get("attempts_left")
+    if not isinstance(reason, str):
+        return None
+    return CodeRefused(reason, left if isinstance(left, int) else None)
 
 
 def ticket_holds(good_until: datetime | None, now: datetime) -> bool:

@@ -49,6 +49,17 @@ async def test_a_wrong_code_leaves_the_renewal_waiting_and_tells_the_attempts_le
     assert (await registry.call("GET", path, token)).json["status"] == "awaiting-authorisation"
 
 
+@pytest.mark.parametrize("reason", ["wrong-otp", "wrong-pin", "code-expired", "code-missing"])
+async def test_a_code_that_the_connector_refuses_is_refused_with_its_reason(registry, dialog, reason):
+    path, token = dialog
+    members = {"reason": reason, "attempts_left": 3}
+    registry.connector.refusal = {"status": 422, "kind": "code-refused", "detail": "no", **members}
+    answer = await registry.call("POST", f"{path}/authorisation", token, {"otp": CANARY_OTP})
+    assert (answer.status, answer.json["type"], answer.json["reason"], answer.json["attempts_left"]) == (422, reason, reason, 3)
+    registry.connector.refusal = None
+    assert (await registry.call("GET", path, token)).json["status"] == "awaiting-authorisation"
+
+
 async def test_locked_at_the_ca_is_final(registry, dialog):
     path, token = dialog
     registry.connector.next = {"status": "failed", "reason": "locked", "attempts_left": 0}

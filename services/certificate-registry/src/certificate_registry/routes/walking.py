@@ -146,7 +146,12 @@ async def go_on(parts: Parts, walk_id: UUID, step: Awaitable[Authorisation]) -> 
 async def answer(parts: Parts, caller: Caller, walk_id: UUID, kind: walk.Kind, codes: Codes) -> WalkRow:
     """Hands the typed codes over, once. Raises CodeRefused, with the attempts that are left, where they did not do."""
     row = await demand_open(parts, caller, walk_id, kind)
-    outcome = await parts.connector.answer(walk_id, CodesAnswer(otp=codes.otp, pin=codes.pin))
+    try:
+        outcome = await parts.connector.answer(walk_id, CodesAnswer(otp=codes.otp, pin=codes.pin))
+    except CallRefused as fault:
+        if refused := walk.code_refused_with(fault.members):
+            raise refused from None
+        raise
     row = await _adopted(parts, walk_id, outcome)
     if refusal := walk.refused_code(outcome):
         raise refusal
