@@ -97,7 +97,7 @@ def status(state: State, *, as_json: bool) -> None:
         return
     click.echo(f"{now['supervisor']['phase']}; the clock is at {now['clock']['now']}")
     for name, part in (now["services"] | now["parts"]).items():
-        restarted = f"  restarted {part['restarts']} times" if part["restarts"] else ""
+        restarted = f"  restarts: {part['restarts']}" if part["restarts"] else ""
         click.echo(f"  {name:<22}{part['health']:<10}{part['pid'] or '-':<9}{part.get('url', '')}{restarted}")
 
 
