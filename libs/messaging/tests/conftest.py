@@ -15,7 +15,7 @@ from sqlalchemy import MetaData
 from contracts import Account, SignatureApplied, encode
 from contracts.examples import EXAMPLES
 from hosting.database import open_engine, sessions_of
-from messaging import NotTold, outbox
+from messaging import Hearing, NotTold, outbox
 from messaging.testing import create_topics, delete_topics
 
 NOW = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
@@ -32,6 +32,11 @@ async def prefix(bootstrap):
     await create_topics(bootstrap, prefix)
     yield prefix
     await delete_topics(bootstrap, prefix)
+
+
+@pytest.fixture
+def hearing(bootstrap, prefix):
+    return Hearing(bootstrap, service="notifier", prefix=prefix)
 
 
 @pytest.fixture

@@ -7,23 +7,13 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 from opentelemetry import trace
 
-from contracts import Account, CaAccessGranted, CaAccessWithdrawn, SignatureApplied, UnreadableEvent
-from contracts.envelope import header
-from contracts.examples import EXAMPLES
+from contracts import Account, CaAccessGranted, CaAccessWithdrawn, SignatureApplied
 from messaging import Hearing
-from messaging.dead_letters import DEAD, replay
 from messaging.hearing import NotHearing
-from messaging.progress import LAG, REWOUND
-from messaging.testing import create_topics, delete_topics
 
 pytestmark = pytest.mark.integration
 NOW = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
 SERVICE = "notifier"
-
-
-@pytest.fixture
-def hearing(bootstrap, prefix):
-    return Hearing(bootstrap, service=SERVICE, prefix=prefix)
 
 
 @pytest.fixture
@@ -143,97 +133,6 @@ async def test_a_crash_before_the_commit_repeats_and_loses_nothing(
     assert (first, second) == ([1], [1, 2])
 
 
-UNREADABLE = {
-    "no JSON": (b"{", [("ce_type", b"account.v1")]),
-    "another shape": (b"{}", [("ce_type", b"account.v1")]),
-    "an unknown type": (b"{}", [("ce_type", b"account.v9")]),
-    "no type": (b"{}", []),
-    "headers that are no text": (b"\xff\xfe", [("ce_type", b"\xff"), ("other", b"\xff\x00")]),
-}
-
-
-@pytest.mark.parametrize("what", UNREADABLE)
-async def test_what_cannot_be_read_goes_to_the_dead_letters_as_it_came(
-    what, hearing, prefix, producer, publish, background, an_account, eventually, all_of
-):
-    value, headers = UNREADABLE[what]
-    heard = []
-
-    @hearing.hears(Account)
-    async def on_account(one):
-        heard.append(one.event.version)
-
-    before = DEAD.labels("accounts")._value.get()
-    key = an_account().key.encode()
-    place = await producer.send_and_wait(f"{prefix}accounts", value, key=key, headers=headers)
-    await publish(an_account(2))
-    background(hearing.run())
-    await eventually(lambda: heard == [2])
-    (letter,) = await all_of(f"{prefix}dead-letters.{SERVICE}")
-    assert (letter.value, letter.key) == (value, key)
-    assert list(letter.headers[: len(headers)]) == headers
-    assert header(letter.headers, "dl_reason")
-    assert header(letter.headers, "dl_topic") == f"{prefix}accounts"
-    assert header(letter.headers, "dl_partition") == str(place.partition)
-    assert header(letter.headers, "dl_offset") == str(place.offset)
-    assert DEAD.labels("accounts")._value.get() == before + 1
-
-
-async def test_dead_letters_are_told_again_once(hearing, bootstrap, prefix, publish, background, an_account, eventually):
-    heard, refused = [], [2]
-
-    @hearing.hears(Account)
-    async def on_account(one):
-        if one.event.version in refused:
-            raise UnreadableEvent("not understood yet")
-        heard.append(one.event.version)
-
-    for version in (1, 2, 3):
-        await publish(an_account(version))
-    background(hearing.run())
-    await eventually(lambda: heard == [1, 3])
-    refused.clear()
-    assert await replay(bootstrap, SERVICE, prefix) == 1
-    await eventually(lambda: heard == [1, 3, 2])
-    assert await replay(bootstrap, SERVICE, prefix) == 0
-
-
-async def test_one_unreadable_event_of_a_batch_is_found_and_the_others_are_kept(
-    hearing, prefix, publish, background, a_signature, eventually, all_of
-):
-    kept = set()
-
-    @hearing.hears_batch(SignatureApplied)
-    async def on_signatures(batch):
-        if any(one.event.total == 4 for one in batch):
-            raise UnreadableEvent("of no allowance")
-        kept.update(one.event.total for one in batch)
-
-    for total in range(1, 8):
-        await publish(a_signature(total))
-    background(hearing.run())
-    await eventually(lambda: kept == {1, 2, 3, 5, 6, 7})
-    (letter,) = await all_of(f"{prefix}dead-letters.{SERVICE}")
-    assert SignatureApplied.model_validate_json(letter.value).total == 4
-
-
-@pytest.mark.parametrize("wanted", [True, False])
-async def test_a_tombstone_is_no_poison(wanted, hearing, prefix, producer, publish, background, an_account, eventually, all_of):
-    heard = []
-
-    @hearing.hears(Account, tombstones=wanted)
-    async def on_account(one):
-        heard.append(one.event and one.event.version)
-
-    key = an_account().key
-    await producer.send_and_wait(f"{prefix}accounts", None, key=key.encode())
-    await publish(an_account(2))
-    background(hearing.run())
-    await eventually(lambda: 2 in heard)
-    assert heard == ([None, 2] if wanted else [2])
-    assert await all_of(f"{prefix}dead-letters.{SERVICE}") == []
-
-
 async def test_a_second_member_that_joins_in_the_middle_of_a_batch_loses_nothing(
     bootstrap, prefix, publish, background, a_signature, eventually
 ):
@@ -280,126 +179,9 @@ async def test_the_handler_runs_in_the_trace_of_the_teller(hearing, publish, bac
     assert traces == [0xABC]
 
 
-async def test_an_outage_of_the_broker_is_seen_and_waited_out(
-    wire, prefix, publish, background, an_account, eventually, monkeypatch
-):
-    monkeypatch.setattr("messaging.hearing.SILENT_S", 1.5)
-    monkeypatch.setattr("messaging.progress.ASK_S", 0.5)
-    hearing = Hearing(wire.address, service=SERVICE, prefix=prefix)
-    heard = []
-
-    @hearing.hears(Account)
-    async def on_account(one):
-        heard.append(one.event.version)
-
-    await publish(an_account(1))
-    background(hearing.run())
-    await eventually(lambda: heard == [1])
-    wire.freeze()
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                await hearing.healthy()
-            except NotHearing:
-                break
-            await asyncio.sleep(0.05)
-    await publish(an_account(2))
-    wire.cut()
-    wire.thaw()
-    await eventually(lambda: heard[-1] == 2, within_s=60)
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                await hearing.healthy()
-            except NotHearing:
-                await asyncio.sleep(0.05)
-            else:
-                break
-
-
-async def test_a_log_that_was_re_made_is_read_from_its_beginning_with_an_alarm(
-    hearing, bootstrap, prefix, publish, background, an_account, eventually, persistently
-):
-    heard = []
-
-    @hearing.hears(Account)
-    async def on_account(one):
-        heard.append(one.event.version)
-
-    before = REWOUND.labels("accounts")._value.get()
-    for version in range(1, 6):
-        await publish(an_account(version))
-    background(hearing.run())
-    await eventually(lambda: len(heard) == 5)
-    await delete_topics(bootstrap, f"{prefix}accounts")
-    await asyncio.sleep(0.5)
-    await create_topics(bootstrap, prefix, {"accounts"})
-    await persistently(lambda: publish(an_account(6)))
-    await eventually(lambda: heard[-1] == 6)
-    await eventually(lambda: REWOUND.labels("accounts")._value.get() == before + 1)
-
-
-async def test_an_offset_beyond_the_end_of_the_log_means_reading_from_its_beginning_with_an_alarm(
-    hearing, bootstrap, prefix, publish, background, an_account, eventually
-):
-    heard = []
-
-    @hearing.hears(Account)
-    async def on_account(one):
-        heard.append(one.event.version)
-
-    group = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=prefix + SERVICE, enable_auto_commit=False)
-    partitions = [TopicPartition(f"{prefix}accounts", number) for number in range(3)]
-    group.assign(partitions)
-    await group.start()
-    await group.commit(dict.fromkeys(partitions, 1000))
-    await group.stop()
-    before = REWOUND.labels("accounts")._value.get()
-    await publish(an_account(1))
-    await publish(an_account(2))
-    background(hearing.run())
-    await eventually(lambda: heard == [1, 2])
-    await eventually(lambda: REWOUND.labels("accounts")._value.get() > before)
-
-
-async def test_the_lag_is_what_is_told_and_not_yet_handled(hearing, prefix, publish, background, an_account, eventually):
-    first, finish = asyncio.Event(), asyncio.Event()
-
-    @hearing.hears(Account)
-    async def on_account(_one):
-        first.set()
-        await finish.wait()
-
-    def lag():
-        return sum(LAG.labels("accounts", str(number))._value.get() for number in range(3))
-
-    for version in range(1, 4):
-        await publish(an_account(version))
-    background(hearing.run())
-    await asyncio.wait_for(first.wait(), 20)
-    await eventually(lambda: lag() == 3)
-    finish.set()
-    await eventually(lambda: lag() == 0)
-
-
 async def test_one_topic_is_heard_in_one_place(hearing):
     hearing.hears(CaAccessGranted)(print)
     with pytest.raises(ValueError, match="ca-access"):
         hearing.hears(CaAccessWithdrawn)
     with pytest.raises(ValueError, match="one topic"):
         hearing.hears(Account, SignatureApplied)
-
-
-async def test_a_type_nobody_listens_for_is_passed_over(hearing, prefix, publish, background, eventually, all_of):
-    granted, withdrawn = (event for event in EXAMPLES if event.topic == "ca-access")
-    heard = []
-
-    @hearing.hears(CaAccessWithdrawn)
-    async def on_withdrawn(one):
-        heard.append(one.event)
-
-    await publish(granted)
-    await publish(withdrawn)
-    background(hearing.run())
-    await eventually(lambda: heard == [withdrawn])
-    assert await all_of(f"{prefix}dead-letters.{SERVICE}") == []

@@ -72,15 +72,7 @@ def set_up_logs(service: str, level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    least = {**dict.fromkeys(CHATTY, logging.WARNING), **dict.fromkeys(TALKATIVE, logging.ERROR)}
-    for name, from_level in least.items():
-        library = logging.getLogger(name)
-        library.handlers[:] = []
-        library.propagate = True
-        library.setLevel(max(from_level, logging.getLevelNamesMapping()[level]))
-    for name in SILENT:
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    logging.getLogger("uvicorn.access").setLevel(logging.CRITICAL + 1)
+    _calm_libraries(logging.getLevelNamesMapping()[level])
     logging.captureWarnings(capture=True)
     structlog.configure(
         processors=[
@@ -93,6 +85,18 @@ def set_up_logs(service: str, level: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
+
+
+def _calm_libraries(level: int) -> None:
+    least = {**dict.fromkeys(CHATTY, logging.WARNING), **dict.fromkeys(TALKATIVE, logging.ERROR)}
+    for name, from_level in least.items():
+        library = logging.getLogger(name)
+        library.handlers[:] = []
+        library.propagate = True
+        library.setLevel(max(from_level, level))
+    for name in SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    logging.getLogger("uvicorn.access").setLevel(logging.CRITICAL + 1)
 
 
 def _traced(_logger: Any, _method: str, entry: Entry) -> Entry:
