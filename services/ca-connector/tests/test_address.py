@@ -96,6 +96,10 @@ def test_the_setting_opens_no_neighbouring_port_or_host(url):
         "::ffff:127.0.0.1",
         "::ffff:10.0.0.1",
         "2002:7f00:1::",
+        "64:ff9b::7f00:1",
+        "64:ff9b::a9fe:a9fe",
+        "::7f00:1",
+        "fec0::1",
         "no address",
     ],
 )

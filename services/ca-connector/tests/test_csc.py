@@ -96,6 +96,11 @@ async def test_a_list_is_read_page_by_page_up_to_fifty(ca, csc, token):
     assert await csc.credential_ids(token) == [each for ids in pages for each in ids][:50]
 
 
+async def test_a_list_of_empty_pages_that_never_ends_is_left(ca, csc, token):
+    ca.moods["csc/v2/credentials/list"] += [(200, {"credentialIDs": [], "nextPageToken": "more"})] * 200
+    assert await csc.credential_ids(token) == []
+
+
 async def test_what_the_ca_asks_for_is_read_from_its_auth_objects(ca, csc, token):
     ca.explicit = True
     described = await csc.describe(token, "SEAL-1")

@@ -25,6 +25,11 @@ def test_a_re_issued_certificate_of_the_same_key_has_the_same_key_digest(make_ch
     assert key_digest(make_chain(key=key)) != key_digest(make_chain())
 
 
+def test_a_certificate_of_a_ca_is_no_credential(make_chain):
+    with pytest.raises(CertificateUnusable):
+        facts_of("S", make_chain(authority=True), 1)
+
+
 @pytest.mark.parametrize("chain", [[], ["not base64"], [""], [b64encode(b"no certificate").decode()]])
 def test_what_is_no_certificate_is_refused(chain):
     with pytest.raises(CertificateUnusable):

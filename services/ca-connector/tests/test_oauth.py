@@ -59,6 +59,16 @@ async def test_metadata_without_a_token_endpoint_are_refused(ca, oauth, us):
         await oauth.departure(us)
 
 
+@pytest.mark.parametrize("endpoint", ["authorization_endpoint", "token_endpoint", "revocation_endpoint"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/", "https://169.254.169.254/", "javascript:alert(1)", "https://a@b.example/"]
+)
+async def test_metadata_that_point_where_no_profile_may_are_refused(ca, oauth, us, endpoint, url):
+    ca.metadata[endpoint] = url
+    with pytest.raises(MetadataMismatch):
+        await oauth.departure(us)
+
+
 async def test_metadata_are_asked_for_once_in_ten_minutes(ca, oauth, us):
     for _ in range(3):
         await oauth.departure(us)

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 PORTS = frozenset({443, 8443})
 HOST = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
+TRANSLATED = tuple(map(ipaddress.IPv6Network, ("::/96", "64:ff9b::/96", "64:ff9b:1::/48")))
+"""IPv4-compatible addresses and those of NAT64 translators (RFC 4291, 6052, 8215): an IPv4 address in disguise."""
 PATH = re.compile(r"[A-Za-z0-9._~/-]*")
 
 
@@ -71,6 +73,8 @@ def is_public(address: str) -> bool:
     except ValueError:
         return False
     if isinstance(found, ipaddress.IPv6Address):
+        if found.is_site_local or any(found in network for network in TRANSLATED):
+            return False
         inner = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
         if inner is not None:
             return inner.is_global and not inner.is_multicast

@@ -71,7 +71,7 @@ class Csc:
         """Every credential of the account, at most fifty."""
         found: list[str] = []
         page: str | None = None
-        while True:
+        for _ in range(MAX_LISTED):
             answer = await self._call("credentials/list", token, {"pageToken": page} if page else {})
             ids = answer.body.get("credentialIDs")
             if not isinstance(ids, list) or not all(isinstance(each, str) for each in ids):
@@ -79,7 +79,8 @@ class Csc:
             found += ids
             page = answer.body.get("nextPageToken")
             if not isinstance(page, str) or not page or len(found) >= MAX_LISTED:
-                return found[:MAX_LISTED]
+                break
+        return found[:MAX_LISTED]
 
     async def describe(self, token: str, credential_id: str) -> Described:
         """`credentials/info` with the chain."""

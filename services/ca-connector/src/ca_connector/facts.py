@@ -41,6 +41,8 @@ def facts_of(credential_id: str, chain: list[str], multisign: int) -> Certificat
         raise CertificateUnusable("the certificate's key is of an unknown kind") from None
     if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
         raise CertificateUnusable("the certificate's key is neither RSA nor EC")
+    if _is_authority(leaf):
+        raise CertificateUnusable("the certificate is a CA's own")
     is_person = any(leaf.subject.get_attributes_for_oid(oid) for oid in (NameOID.GIVEN_NAME, NameOID.SURNAME))
     return CertificateFacts(
         credential_id=credential_id,
@@ -55,3 +57,13 @@ def facts_of(credential_id: str, chain: list[str], multisign: int) -> Certificat
         chain=chain,
         multisign=multisign,
     )
+
+
+def _is_authority(leaf: x509.Certificate) -> bool:
+    """Some CAs list their own certificates among the credentials."""
+    try:
+        return bool(leaf.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
+    except x509.ExtensionNotFound:
+        return False
+    except ValueError:
+        raise CertificateUnusable("the CA's certificate cannot be read") from None

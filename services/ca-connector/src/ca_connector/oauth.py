@@ -8,6 +8,7 @@ from urllib.parse import quote_plus, urlencode
 
 import aiohttp
 
+from ca_connector.address import AddressRefused, checked
 from ca_connector.outbound import Answer, CaAnswerUnknown, Outbound
 from hosting import boottime
 
@@ -83,8 +84,18 @@ class OAuth:
         if not isinstance(authorization, str) or not isinstance(token, str):
             raise MetadataMismatch("the metadata lack an endpoint")
         found = Endpoints(authorization, token, revocation if isinstance(revocation, str) else None)
+        for name, url in vars(found).items():
+            if url is not None:
+                self._check(f"{name}_endpoint", url)
         self._known[issuer] = boottime(), found
         return found
+
+    def _check(self, name: str, url: str) -> None:
+        """A CA's metadata must not send us or an operator where no profile could."""
+        try:
+            checked(url, self._outbound.allowed, name)
+        except AddressRefused as refused:
+            raise MetadataMismatch(str(refused)) from None
 
     async def _metadata(self, issuer: str) -> Answer:
         well_known, parts = "/.well-known/oauth-authorization-server", issuer.split("/", 3)

@@ -5,11 +5,15 @@ from collections import defaultdict
 from dataclasses import dataclass
 from uuid import UUID
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from ca_connector.address import AddressRefused
 from ca_connector.csc import CscRefused, Described, Hashes, TokenRefused
 from ca_connector.outbound import CaAnswerUnknown, CaNotReached
 from ca_connector.parts import Ca, Parts
+from ca_connector.sealing import SealBroken
 from ca_connector.storage.access import Access, access_to, fence
-from ca_connector.tokens import AccessTokens, AccessWithdrawn, CaUnavailable
+from ca_connector.tokens import AccessTokens, AccessWithdrawn, CaUnavailable, GrantOver
 from ca_connector.walk import CertificateUnknown
 from contracts.ca_connector import SignItem, SignResult
 from hosting import boottime
@@ -20,6 +24,7 @@ log = get_logger(__name__)
 MAX_HASHES_PER_CALL = 1_000
 BREAK_AFTER, BREAK_S = 5, 2.0
 SAD_SKEW_S = 30
+NOT_SENT = (SealBroken, SQLAlchemyError, AddressRefused, OSError)  # ours, and always before the call is made
 SAD_WORDS = ("sad", "numbers of signatures", "number of signatures")
 
 
@@ -58,12 +63,19 @@ class Signing:
             try:
                 await self._sign_all(item, made)
             except NothingSigned as fault:
-                if not made:
-                    return SignResult(item_id=item.item_id, outcome="refused", reason=fault.reason, detail=fault.detail)
-                return self._unknown(item, f"a later part failed: {fault.detail}")
+                return self._unsigned(item, made, fault)
+            except NOT_SENT as fault:
+                log.exception("nothing was sent to the CA", certificate_id=str(item.certificate_id))
+                return self._unsigned(item, made, NothingSigned("ca-unavailable", f"not sent ({type(fault).__name__})"))
             except CaAnswerUnknown as fault:
                 return self._unknown(item, str(fault))
         return SignResult(item_id=item.item_id, outcome="signed", signatures=made)
+
+    def _unsigned(self, item: SignItem, made: list[str], fault: NothingSigned) -> SignResult:
+        """Refused; but unknown as a whole where earlier parts were signed."""
+        if made:
+            return self._unknown(item, f"a later part failed: {fault.detail}")
+        return SignResult(item_id=item.item_id, outcome="refused", reason=fault.reason, detail=fault.detail)
 
     def _unknown(self, item: SignItem, detail: str) -> SignResult:
         log.warning("nobody knows whether the CA signed", certificate_id=str(item.certificate_id), reason=detail)
@@ -106,7 +118,7 @@ class Signing:
                 self._pool.pop(certificate_id, None)
                 renewed_sad = True
             except AccessWithdrawn as fault:
-                raise NothingSigned("access-withdrawn", str(fault)) from None
+                raise NothingSigned(_reason(fault), str(fault)) from None
             except CaUnavailable as fault:
                 raise NothingSigned("ca-unavailable", str(fault)) from None
             except CaNotReached as fault:
@@ -121,7 +133,7 @@ class Signing:
         try:
             await self._tokens.withdrawn(ca, seen)
         except AccessWithdrawn as fault:
-            raise NothingSigned("access-withdrawn", str(fault)) from None
+            raise NothingSigned(_reason(fault), str(fault)) from None
         except CaUnavailable as fault:
             raise NothingSigned("ca-unavailable", str(fault)) from None
 
@@ -163,6 +175,10 @@ def _token(access: Access) -> str:
     if access.tokens is None:
         raise AccessWithdrawn("the access to this certificate is over: it has to be renewed")
     return access.tokens.access
+
+
+def _reason(fault: AccessWithdrawn) -> str:
+    return "epoch-over" if isinstance(fault, GrantOver) else "access-withdrawn"
 
 
 def _about_sad(refused: CscRefused) -> bool:

@@ -1,5 +1,7 @@
 """Access tokens of certificates: refreshed by one at a time across instances, and what a refusal means (domain, rule 12)."""
 
+import asyncio
+from collections import defaultdict
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -9,7 +11,8 @@ from prometheus_client import Counter, Gauge
 from ca_connector.oauth import ClientRejected, GrantInvalid, MetadataMismatch
 from ca_connector.outbound import CaAnswerUnknown, CaNotReached
 from ca_connector.parts import Ca, Parts
-from ca_connector.storage.access import Access, KeptTokens, access_to, end_access, store, withdrawals_since
+from ca_connector.storage import profiles
+from ca_connector.storage.access import Access, KeptTokens, access_to, end_access, end_of, store, withdrawals_since
 from observability import get_logger
 
 log = get_logger(__name__)
@@ -17,12 +20,17 @@ log = get_logger(__name__)
 SKEW_S = 30  # a token is refreshed this long before its end
 HELD_ABOVE = 5  # withdrawals of one CA within HOLD_WINDOW: more are its fault or ours
 HOLD_WINDOW = timedelta(minutes=1)
+NEAR_END = timedelta(minutes=1)  # a CA whose clock is ahead ends its tokens a little early: that is time
 HELD = Counter("ca_withdrawals_held_total", "Withdrawals not believed because too many came at once", ["authority"])
 TOKEN_ENDS = Gauge("ca_token_expires_at", "When the newest access token of a CA ends, seconds since the epoch", ["authority"])
 
 
 class AccessWithdrawn(Exception):
     """The CA has withdrawn the access to this certificate, or an operator gave it up."""
+
+
+class GrantOver(AccessWithdrawn):
+    """The tokens died with their grant, whose time is up: nobody withdrew anything."""
 
 
 class CaUnavailable(Exception):
@@ -34,6 +42,7 @@ class AccessTokens:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self._locks: dict[UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def of(self, ca: Ca, certificate_id: UUID, *, refused: int | None = None) -> Access:
         """The access with a token that is good for a while.
@@ -46,7 +55,8 @@ class AccessTokens:
         tokens = self._held(access)
         if access.token_version != refused and tokens.access_ends - SKEW_S > self._parts.clock().timestamp():
             return access
-        return await self._refreshed(ca, certificate_id, refused)
+        async with self._locks[certificate_id]:  # the row's lock is for other instances; here nobody waits on a connection
+            return await self._refreshed(ca, certificate_id, refused)
 
     def _held(self, access: Access) -> KeptTokens:
         if access.tokens is None or access.state != "good":
@@ -83,13 +93,16 @@ class AccessTokens:
     async def withdrawn(self, ca: Ca, seen: Access) -> Access:
         """The CA withdrew the access that `seen` shows. Answers the access when somebody renewed it meanwhile.
 
-        Raises AccessWithdrawn, or CaUnavailable when too many come at once to be believed.
+        Raises AccessWithdrawn, GrantOver near the grant's end, or CaUnavailable when too many come at once to be believed.
         """
         parts, now = self._parts, self._parts.clock()
         async with parts.sessions.begin() as session:
             access = await access_to(session, seen.certificate_id, parts.sealer, lock=True)
             if (access.epoch, access.token_version) != (seen.epoch, seen.token_version):
                 return access
+            if now >= await end_of(session, access) - NEAR_END:
+                raise GrantOver("this grant is over")
+            await profiles.lock(session, ca.profile.id)  # withdrawals of one CA are counted one after the other
             if await withdrawals_since(session, ca.profile.id, now - HOLD_WINDOW) >= HELD_ABOVE:
                 HELD.labels(ca.profile.name).inc()
                 log.error("too many accesses of one CA are withdrawn at once: held", authority=ca.profile.name)

@@ -128,4 +128,7 @@ async def test_neither_code_nor_pin_is_kept(connector, dialog):
 
 
 async def test_the_sad_covers_the_whole_usage_limit(connector, dialog):
+    connector.ca.multisign = 10**9
+    profile, certificate = dialog
+    await answered(connector, await connector.begin(profile, certificate, "renewal"))
     assert connector.ca.bodies["credentials/authorize"][-1]["numSignatures"] == 10**9

@@ -1,7 +1,9 @@
 import asyncio
+from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from contracts import CaAccessWithdrawn
 
@@ -129,8 +131,6 @@ async def test_two_connectors_that_refresh_at_once_make_one_call(connector, a_co
 
 
 async def test_more_than_five_withdrawals_of_one_ca_in_a_minute_are_held(connector, make_chain):
-    from types import SimpleNamespace
-
     profile = await connector.profile()
     for number in range(8):
         connector.ca.credentials[f"C{number}"] = SimpleNamespace(chain=make_chain(), enabled=True)
@@ -138,6 +138,16 @@ async def test_more_than_five_withdrawals_of_one_ca_in_a_minute_are_held(connect
     connector.ca.withdraw_everything()
     for certificate in certificates:
         assert (await connector.sign(certificate))["outcome"] == "refused"
+    assert len(await connector.told(CaAccessWithdrawn)) == 5
+
+
+async def test_withdrawals_are_held_as_well_when_all_come_at_the_same_instant(connector, make_chain):
+    profile = await connector.profile()
+    for number in range(10):
+        connector.ca.credentials[f"C{number}"] = SimpleNamespace(chain=make_chain(), enabled=True)
+    certificates = [(await connector.registered(profile, f"C{number}"))["certificate_id"] for number in range(10)]
+    connector.ca.withdraw_everything()
+    await asyncio.gather(*(connector.sign(certificate) for certificate in certificates))
     assert len(await connector.told(CaAccessWithdrawn)) == 5
 
 
@@ -159,8 +169,6 @@ async def test_a_renewal_brings_given_up_access_back_under_the_next_epoch(connec
 
 
 async def test_tokens_of_one_certificate_put_into_anothers_row_open_for_nobody(connector, certificate):
-    from sqlalchemy import text
-
     other = (await connector.registered(await connector.profile(), "SEAL-2"))["certificate_id"]
     swap = """
         UPDATE ca_access a SET tokens = b.tokens, token_version = a.token_version + 1
@@ -172,8 +180,26 @@ async def test_tokens_of_one_certificate_put_into_anothers_row_open_for_nobody(c
     for each in (certificate, other):
         item = {"item_id": str(uuid4()), "certificate_id": each, "epoch": 1, "hashes": ["AAAA"]}
         algorithms = {"hash_algorithm_oid": "2.16.840.1.101.3.4.2.1", "sign_algorithm_oid": "1.2.840.10045.4.3.2"}
-        await connector.call("POST", "signatures", {"items": [{**item, **algorithms}]}, service="signing-gateway")
+        status, reply = await connector.call("POST", "signatures", {"items": [{**item, **algorithms}]}, service="signing-gateway")
+        assert (status, reply["results"][0]["outcome"]) == (200, "refused")
     assert len(connector.ca.journal) == signed_before
+
+
+async def test_one_row_that_does_not_open_spoils_no_other_item_of_the_call(connector, certificate):
+    other = (await connector.registered(await connector.profile(), "SEAL-2"))["certificate_id"]
+    async with connector.engine.begin() as connection:
+        spoil = text("UPDATE ca_access SET tokens = decode('01', 'hex'), token_version = 9 WHERE certificate_id = :id")
+        await connection.execute(spoil, {"id": other})
+    spoilt, good = await asyncio.gather(connector.sign(other), connector.sign(certificate))
+    assert (spoilt["outcome"], spoilt["reason"], good["outcome"]) == ("refused", "ca-unavailable", "signed")
+
+
+async def test_forty_calls_at_once_with_an_expired_token_refresh_once_and_all_sign(connector, certificate, clock):
+    clock.move(hours=2)
+    before = connector.ca.calls[TOKEN]
+    results = await asyncio.gather(*(connector.sign(certificate) for _ in range(40)))
+    assert {result["outcome"] for result in results} == {"signed"}
+    assert connector.ca.calls[TOKEN] == before + 1
 
 
 async def test_items_of_several_certificates_are_answered_in_the_order_asked(connector, certificate):

@@ -106,6 +106,13 @@ async def fence(session: AsyncSession, certificate_id: UUID, epoch: int, now: da
     return "epoch-over" if now >= row.expires_at else None
 
 
+async def end_of(session: AsyncSession, access: Access) -> datetime:
+    """When the newest epoch of `access` ends."""
+    asked = sa.select(EPOCH.c.expires_at).where(EPOCH.c.certificate_id == access.certificate_id, EPOCH.c.epoch == access.epoch)
+    ends: datetime = (await session.execute(asked)).scalar_one()
+    return ends
+
+
 async def withdrawals_since(session: AsyncSession, authority_id: UUID, since: datetime) -> int:
     """How many grants of a CA were withdrawn by it since then."""
     asked = (

@@ -63,6 +63,11 @@ async def change_profile(
     return await profile(session, authority_id)
 
 
+async def lock(session: AsyncSession, authority_id: UUID) -> None:
+    """Until the transaction ends, nobody else who asks for this lock gets it."""
+    await session.execute(sa.select(AUTHORITY.c.id).where(AUTHORITY.c.id == authority_id).with_for_update())
+
+
 async def _refuse_name_taken(session: AsyncSession, name: str, own: UUID | None) -> None:
     found = await session.scalar(sa.select(AUTHORITY.c.id).where(AUTHORITY.c.name == name))
     if found is not None and found != own:

@@ -54,7 +54,7 @@ class Walk:
 
 async def begin(session: AsyncSession, asked: Begin, base_epoch: int, now: datetime) -> bool:
     """Whether the walk is new; one of the same id stays as it is."""
-    values = {
+    values: dict[str, Any] = {
         "id": asked.id,
         "kind": asked.kind,
         "certificate_id": asked.certificate_id,
