@@ -51,9 +51,9 @@ async def _end(session: AsyncSession, certificate: CertificateRow, row: WalkRow,
         account_id=row.account_id,
         now=now,
         walk_id=row.id,
-        reason=row.reason or "",
-        epoch=granted.epoch if granted else 0,
-        expires_at=granted.expires_at if granted else "",
+        reason=row.reason,
+        epoch=granted.epoch if granted else None,
+        expires_at=granted.expires_at if granted else None,
     )
 
 
