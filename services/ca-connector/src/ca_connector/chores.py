@@ -25,7 +25,7 @@ class Chores:
         """For the life of the process."""
         while True:
             async with self._parts.sessions.begin() as session:
-                await walks.end_overdue(session, self._parts.clock())
+                await walks.end_overdue(session, self._parts.sealer, self._parts.clock())
             while await self._revoke_one():
                 pass
             await asyncio.sleep(EVERY_S)

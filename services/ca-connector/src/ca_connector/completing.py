@@ -59,7 +59,8 @@ async def complete(parts: Parts, ca: Ca, walk_id: UUID, won: Won) -> Walk:
                 return walk
             epoch, version = await _next(parts, session, walk)
             if epoch is None:
-                await walks.end(session, walk_id, rules.Ended("failed", "renewed-by-another-operator"))
+                ended = rules.Ended("failed", "renewed-by-another-operator")
+                await walks.end(session, walk_id, ended, parts.sealer, parts.clock())
                 return await walks.load(session, walk_id, parts.sealer)
             access = Access(
                 walk.row.certificate_id,
@@ -83,7 +84,7 @@ async def _next(parts: Parts, session: AsyncSession, walk: Walk) -> tuple[int | 
         now_there = await accesses.access_to(session, walk.row.certificate_id, parts.sealer, lock=True)
     except rules.CertificateUnknown:
         return (1, 1) if walk.row.base_epoch == 0 else (None, 0)
-    if now_there.epoch != walk.row.base_epoch:
+    if now_there.epoch != walk.row.base_epoch or now_there.state == "deleted":
         return None, 0
     return now_there.epoch + 1, now_there.token_version + 1
 
@@ -94,7 +95,7 @@ async def _granted(
     policy = ca.profile.policy
     ends = rules.expires_at(won.granted_at, policy, ca_end_s=won.ca_end_s, not_after=facts.valid_until)
     if ends <= won.granted_at:
-        await walks.end(session, walk.row.id, rules.Ended("failed", "certificate-expired"))
+        await walks.end(session, walk.row.id, rules.Ended("failed", "certificate-expired"), parts.sealer, parts.clock())
         return await walks.load(session, walk.row.id, parts.sealer)
     await accesses.store(session, access, parts.sealer)
     await accesses.assign_epoch(session, access, won.granted_at, ends)
@@ -119,6 +120,6 @@ async def _granted(
 async def fail(parts: Parts, walk_id: UUID, ended: rules.Ended) -> Walk:
     """Ends the walk without a grant; what it was already stays."""
     async with parts.sessions.begin() as session:
-        await walks.end(session, walk_id, ended)
+        await walks.end(session, walk_id, ended, parts.sealer, parts.clock())
         log.info("a walk ended without a grant", authorisation_id=str(walk_id), reason=ended.reason)
         return await walks.load(session, walk_id, parts.sealer)

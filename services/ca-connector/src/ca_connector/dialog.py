@@ -40,7 +40,7 @@ class Dialog:
                 return (await fail(self._parts, walk_id, rules.Ended("failed", "locked"))).shown()
             reason = "code-expired" if refused.late else f"wrong-{refused.which}"
             async with self._parts.sessions.begin() as session:
-                await walks.change(session, walk_id, reason=reason)
+                await walks.note_refused(session, walk_id, reason)
             raise rules.CodeRefused(reason, left) from None
         except (TokenRefused, AccessWithdrawn):
             return (await fail(self._parts, walk_id, rules.Ended("failed", "access-withdrawn"))).shown()
@@ -58,16 +58,17 @@ class Dialog:
                 return walk
             if walk.status != "awaiting-authorisation":
                 raise rules.NotNow(walk.status)
-            left = rules.MAX_ANSWERS - walk.row.answers
+            tried = await walks.answers_for(session, walk.row, walk.row.credential_id, now)
+            left = rules.MAX_ANSWERS - tried
             given = {"otp": codes.otp, "pin": codes.pin}
             if any(given[each] is None or not given[each].get_secret_value() for each in walk.row.asks):  # type: ignore[union-attr] # None is seen first
                 raise rules.CodeRefused("code-missing", left)
             if walk.row.answer_by is None or now >= walk.row.answer_by:
                 raise rules.CodeRefused("code-expired", left)
             if left <= 0:
-                await walks.end(session, walk_id, rules.Ended("failed", "locked"))
+                await walks.end(session, walk_id, rules.Ended("failed", "locked"), self._parts.sealer, now)
             else:
-                await walks.change(session, walk_id, answers=walk.row.answers + 1, granted_at=now)
+                await walks.change(session, walk_id, answers=tried + 1, granted_at=now)
             return await walks.load(session, walk_id, self._parts.sealer)
 
     async def _authorised(self, ca: Ca, walk: Walk, codes: CodesAnswer) -> Walk:
@@ -94,8 +95,9 @@ class Dialog:
         walk = await self._walking.load(walk_id)
         if walk.status != "awaiting-authorisation":
             raise rules.NotNow(walk.status)
-        if walk.row.challenges >= rules.MAX_CHALLENGES:
-            raise rules.TooManyChallenges("no further code is sent: begin the renewal again")
+        async with self._parts.sessions.begin() as session:
+            if not await walks.count_challenge(session, walk_id, rules.MAX_CHALLENGES):
+                raise rules.TooManyChallenges("no further code is sent: begin the renewal again")
         ca = await self._parts.ca(walk.row.certificate_authority_id)
         try:
             mine = await self._tokens_of(ca, walk)

@@ -13,6 +13,7 @@ WALK_LIFE = timedelta(minutes=30)
 EXCHANGE_LIFE = timedelta(minutes=2)
 ANSWER_LIFE = timedelta(minutes=2)  # seeds 000 and 001: the authorisation code input is good for two minutes
 MAX_ANSWERS = 4  # fewer than any CA's own lock (control 30)
+ANSWERS_COUNT_FOR = timedelta(minutes=30)  # over all walks of a credential, until one of them ends well
 MAX_CHALLENGES = 5
 
 
@@ -30,6 +31,10 @@ class AuthorityInactive(Exception):
 
 class CertificateUnknown(Exception):
     """No access was ever granted to this certificate here."""
+
+
+class WalkDiffers(Exception):
+    """The id is another walk's, or the certificate is another CA's."""
 
 
 class NotNow(Exception):

@@ -4,6 +4,8 @@ import hmac
 from dataclasses import replace
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from ca_connector import walk as rules
 from ca_connector.completing import Won, complete, fail, refused_credential
 from ca_connector.csc import CscRefused, Described, TokenRefused
@@ -31,6 +33,8 @@ def ended_by(fault: Exception) -> rules.Ended:
     """What a fault on the way makes of a walk."""
     if isinstance(fault, ClientRejected | MetadataMismatch):
         return rules.Ended("failed", "client-rejected")
+    if isinstance(fault, CscRefused) and "locked" in fault.detail.lower():
+        return rules.Ended("failed", "locked")
     if isinstance(fault, CaNotReached | CaAnswerUnknown | CaUnavailable):
         return rules.Ended("failed", "ca-unavailable")
     return rules.Ended("failed", "ca-refused")
@@ -58,11 +62,13 @@ class Walking:
         if ca.profile.status != "active":
             raise rules.AuthorityInactive(f"{ca.profile.name} is switched off: ask the platform's administrator")
         async with self.parts.sessions.begin() as session:
-            base = await accesses.current_epoch(session, asked.certificate_id)
-            if asked.kind == "renewal" and base == 0:
-                raise rules.CertificateUnknown("no access was ever granted to this certificate: register it first")
+            base = await self._base_epoch(session, asked)
             if not await walks.begin(session, asked, base, now):
-                return (await walks.load(session, asked.id, self.parts.sealer)).shown()
+                stands = await walks.load(session, asked.id, self.parts.sealer)
+                _check_same(stands, asked)
+                left = stands.hidden or stands.status != "awaiting-ca" or stands.row.exchanging_since is not None
+                if left or ca.profile.approval == "in-back-office":
+                    return stands.shown()
         try:
             if asked.kind == "renewal" and ca.profile.approval == "in-back-office" and await self._asked_here(ca, asked):
                 return (await self.load(asked.id)).shown()
@@ -71,8 +77,19 @@ class Walking:
             return (await fail(self.parts, asked.id, ended_by(fault))).shown()
         hidden: Hidden = {"state": departure.state, "verifier": departure.verifier, "url": departure.url}
         async with self.parts.sessions.begin() as session:
-            await walks.hide(session, asked.id, hidden, self.parts.sealer)
+            await walks.hide_departure(session, asked.id, hidden, self.parts.sealer)
         return (await self.load(asked.id)).shown()
+
+    async def _base_epoch(self, session: AsyncSession, asked: Begin) -> int:
+        """The epoch that the walk begins under: 0 at a registration. Raises CertificateUnknown or WalkDiffers."""
+        if asked.kind == "registration":
+            return 0
+        access = await accesses.access_to(session, asked.certificate_id, self.parts.sealer)
+        if access.state == "deleted":
+            raise rules.CertificateUnknown("this certificate was deleted")
+        if access.certificate_authority_id != asked.certificate_authority_id:
+            raise rules.WalkDiffers("the certificate was registered at another CA: renew it there")
+        return access.epoch
 
     async def _asked_here(self, ca: Ca, asked: Begin) -> bool:
         """Whether our own dialog can ask: the tokens we have still work. A dead one needs the CA's pages."""
@@ -89,13 +106,19 @@ class Walking:
 
     async def ask(self, ca: Ca, walk_id: UUID, described: Described, token: str, hidden: Hidden) -> None:
         """Our dialog opens: the CA sends a code, good for two minutes from now."""
+        async with self.parts.sessions.begin() as session:
+            walk = await walks.load(session, walk_id, self.parts.sealer, lock=True)
+            tried = await walks.answers_for(session, walk.row, described.credential_id, self.parts.clock())
+        if tried >= rules.MAX_ANSWERS:
+            await fail(self.parts, walk_id, rules.Ended("failed", "locked"))
+            return
         if "otp" in described.asks:
             await ca.csc.challenge(token, described)
         async with self.parts.sessions.begin() as session:
             await walks.hide(session, walk_id, hidden, self.parts.sealer)
             await walks.answer_window(session, walk_id, self.parts.clock(), rules.ANSWER_LIFE)
             values = {"status": "awaiting-authorisation", "credential_id": described.credential_id, "asks": described.asks}
-            await walks.change(session, walk_id, **values, exchanging_since=None)
+            await walks.change(session, walk_id, **values, answers=tried, exchanging_since=None)
 
     async def callback(self, walk_id: UUID, told: Callback) -> Authorisation:
         """What the CA's redirect brought. Repeated, late or after the end it answers what stands."""
@@ -109,7 +132,7 @@ class Walking:
             ca = await parts.ca(walk.row.certificate_authority_id)
             ended = _refused_redirect(ca, told)
             if ended is not None:
-                await walks.end(session, walk_id, ended)
+                await walks.end(session, walk_id, ended, parts.sealer, parts.clock())
                 return (await walks.load(session, walk_id, parts.sealer)).shown()
             sent_at = parts.clock()
             await walks.change(session, walk_id, exchanging_since=sent_at, granted_at=sent_at)
@@ -220,6 +243,13 @@ def _refused_redirect(ca: Ca, told: Callback) -> rules.Ended | None:
     if told.error is not None:
         return rules.ended_by_ca(told.error)
     return None if told.code else rules.Ended("failed", "ca-refused")
+
+
+def _check_same(stands: Walk, asked: Begin) -> None:
+    """Raises WalkDiffers when an id is used again for something else."""
+    names = ("kind", "certificate_id", "certificate_authority_id")
+    if any(getattr(stands.row, name) != getattr(asked, name) for name in names):
+        raise rules.WalkDiffers("this id is another authorisation's: make a new one")
 
 
 def _bearer(access: Access) -> str:

@@ -5,20 +5,23 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from types import SimpleNamespace
 from uuid import uuid4
 
 import httpx2
 import pytest
-from ca_connector.app import build
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc.jwk import OKPKey
 from sqlalchemy import select
 
+from ca_connector.app import build
+from ca_connector.consumers import hear
+from ca_connector.sealing import Sealer
 from ca_connector.settings import Settings
 from ca_connector.storage import METADATA
 from contracts.topics import TYPES
-from hosting.database import migrate, open_engine
+from hosting.database import migrate, open_engine, sessions_of
 from hosting.service_tokens import TokenIssuer
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -48,6 +51,7 @@ class Connector:
     engine: object = field(repr=False)
     ca: object = field(repr=False)
     clock: MovedClock = field(repr=False)
+    background: list = field(repr=False)
 
     async def call(self, method, path, body=None, *, service=REGISTRY):
         headers = {"Authorization": f"Bearer {self.issuers[service].issue('ca-connector')}"}
@@ -190,7 +194,7 @@ async def a_connector(database, fresh_database, clock, service_keys, tmp_path, c
         client = httpx2.AsyncClient(transport=transport, base_url="http://ca-connector", timeout=60)
         made.append((app, client))
         issuers = {name: TokenIssuer(name, pem, clock) for name, pem in service_keys.items()}
-        return Connector(client, issuers, database, ca, clock)
+        return Connector(client, issuers, database, ca, clock, app.background)
 
     yield instance
     for app, client in made:
@@ -202,3 +206,13 @@ async def a_connector(database, fresh_database, clock, service_keys, tmp_path, c
 @pytest.fixture
 async def connector(a_connector):
     return await a_connector()
+
+
+@pytest.fixture
+def hear_told(connector, database, clock):
+    """Hands a certificate's news straight to the handler, without the bus."""
+    handlers = []
+    bus = SimpleNamespace(hears=lambda *_types, **_how: handlers.append)
+    sealer = Sealer(b64encode(bytes(32)).decode())
+    hear(bus, SimpleNamespace(sessions=sessions_of(database), clock=clock, sealer=sealer))
+    return handlers[0]

@@ -70,6 +70,25 @@ async def test_of_fifty_wrong_codes_at_once_exactly_as_many_are_compared_as_may_
     assert len(await connector.told(CaAccessGranted)) == 1
 
 
+async def test_a_new_walk_brings_no_new_attempts_until_a_code_was_right(connector, dialog, clock):
+    profile, certificate = dialog
+    walk = await connector.begin(profile, certificate, "renewal")
+    for _ in range(2):
+        await answered(connector, walk, pin="0000")
+    clock.move(minutes=1)
+    again = await connector.begin(profile, certificate, "renewal")
+    assert again["attempts_left"] == MOST - 2
+    connector.ca.compared = 0
+    for each in (walk, again, walk, again, again):
+        await answered(connector, each, pin="0000")
+    assert connector.ca.compared == 2
+    third = await connector.begin(profile, certificate, "renewal")
+    assert (third["status"], third["reason"]) == ("failed", "locked")
+    clock.move(hours=1)
+    later = await connector.begin(profile, certificate, "renewal")
+    assert (await answered(connector, later))[1]["status"] == "completed"
+
+
 async def test_a_code_is_good_for_two_minutes_and_a_late_one_is_never_sent_to_the_ca(connector, dialog, clock):
     profile, certificate = dialog
     walk = await connector.begin(profile, certificate, "renewal")

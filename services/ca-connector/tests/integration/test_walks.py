@@ -2,6 +2,7 @@ import asyncio
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from contracts import CaAccessGranted
 
@@ -169,6 +170,31 @@ async def test_a_renewal_of_a_certificate_that_was_never_registered_is_a_404(con
     body = {"kind": "renewal", "certificate_authority_id": await connector.profile()}
     ids = dict.fromkeys(("id", "certificate_id", "operator_id"), str(uuid4()))
     assert (await connector.call("POST", "authorisations", {**ids, **body}))[0] == 404
+
+
+async def test_tokens_of_a_walk_that_came_to_nothing_are_revoked_and_the_certificates_own_stay(connector, make_chain):
+    profile = await connector.profile()
+    certificate = (await connector.registered(profile))["certificate_id"]
+    kept = connector.ca.credentials["SEAL-1"].chain
+    connector.ca.credentials["SEAL-1"].chain = make_chain()
+    await connector.renewed(profile, certificate)
+    connector.ca.credentials["SEAL-1"].chain = kept
+    _, walk = await connector.returned(await connector.begin(profile))
+    await connector.act(walk, "cancellation")
+    async with connector.engine.connect() as connection:
+        assert await connection.scalar(text("SELECT count(*) FROM to_revoke")) == 2
+    assert (await connector.sign(certificate))["outcome"] == "signed"
+
+
+async def test_a_walk_whose_beginning_was_cut_by_a_crash_leaves_when_it_is_begun_again(connector):
+    profile = await connector.profile()
+    walk = await connector.begin(profile)
+    async with connector.engine.begin() as connection:
+        await connection.execute(text("UPDATE authorisation SET hidden = NULL"))
+    same = {"id": walk["id"], "certificate": walk["certificate_id"]}
+    again = await asyncio.gather(*(connector.begin(profile, **same) for _ in range(3)))
+    assert len({each["authorization_url"] for each in again}) == 1
+    assert (await connector.returned(again[0]))[1]["status"] == "awaiting-credential"
 
 
 async def test_no_secret_is_stored_in_the_clear_or_put_on_the_bus(connector):

@@ -13,6 +13,7 @@ from ca_connector.walk import (
     NotNow,
     StateForeign,
     TooManyChallenges,
+    WalkDiffers,
 )
 from ca_connector.walking import CredentialNotOffered
 
@@ -23,6 +24,7 @@ REFUSALS: dict[type[Exception], tuple[int, str]] = {
     AuthorityInactive: (409, "certificate-authority-inactive"),
     NameTaken: (409, "name-taken"),
     NotNow: (409, "not-now"),
+    WalkDiffers: (409, "authorisation-differs"),
     StateForeign: (400, "state-foreign"),
     CredentialNotOffered: (422, "credential-not-offered"),
     CodeRefused: (422, "code-refused"),

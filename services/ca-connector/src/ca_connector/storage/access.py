@@ -58,11 +58,6 @@ async def access_to(session: AsyncSession, certificate_id: UUID, sealer: Sealer,
     return Access(**columns, tokens=tokens)
 
 
-async def current_epoch(session: AsyncSession, certificate_id: UUID) -> int:
-    """The newest epoch assigned; 0 before the first."""
-    return await session.scalar(sa.select(ACCESS.c.epoch).where(ACCESS.c.certificate_id == certificate_id)) or 0
-
-
 async def taken_by(session: AsyncSession, authority_id: UUID, credential_ids: list[str]) -> dict[str, UUID]:
     """Which of these credentials are registered already, and for which certificate."""
     asked = sa.select(ACCESS.c.credential_id, ACCESS.c.certificate_id).where(

@@ -10,9 +10,20 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from ca_connector.sealing import Sealer
+from ca_connector.sealing import SealBroken, Sealer
+from ca_connector.storage.access import queue_revocation
 from ca_connector.storage.tables import WALK
-from ca_connector.walk import EXCHANGE_LIFE, MAX_ANSWERS, OPEN, WALK_LIFE, AuthorisationUnknown, Ended, Status, timed_out
+from ca_connector.walk import (
+    ANSWERS_COUNT_FOR,
+    EXCHANGE_LIFE,
+    MAX_ANSWERS,
+    OPEN,
+    WALK_LIFE,
+    AuthorisationUnknown,
+    Ended,
+    Status,
+    timed_out,
+)
 from contracts.ca_connector import Authorisation, Begin, OfferedCredential
 
 Hidden = dict[str, Any]
@@ -93,8 +104,37 @@ async def hide(session: AsyncSession, walk_id: UUID, hidden: Hidden, sealer: Sea
     await change(session, walk_id, hidden=sealed)
 
 
-async def end(session: AsyncSession, walk_id: UUID, ended: Ended) -> None:
-    """The walk is over without a grant; its secrets are forgotten."""
+async def hide_departure(session: AsyncSession, walk_id: UUID, hidden: Hidden, sealer: Sealer) -> None:
+    """Keeps where a walk leaves to, unless it has left already: of two who begin it at once, both leave the same way."""
+    sealed = sealer.seal(json.dumps(hidden).encode(), "authorisation", walk_id)
+    fresh = (WALK.c.id == walk_id, WALK.c.hidden.is_(None), WALK.c.status == "awaiting-ca")
+    await session.execute(sa.update(WALK).where(*fresh).values(hidden=sealed))
+
+
+async def answers_for(session: AsyncSession, row: sa.Row[Any], credential_id: str, now: datetime) -> int:
+    """Codes tried for a credential over all walks since one ended well, so that a new walk brings no new attempts (control 30).
+
+    Holds a lock on the credential until the transaction ends: of many answers at once each is counted.
+    """
+    key = f"{row.certificate_authority_id}|{credential_id}"
+    await session.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(key, 0))))
+    same = (WALK.c.certificate_authority_id == row.certificate_authority_id, WALK.c.credential_id == credential_id)
+    right = sa.select(sa.func.max(WALK.c.begun_at)).where(*same, WALK.c.status == "completed").scalar_subquery()
+    since = sa.func.coalesce(sa.func.greatest(right, now - ANSWERS_COUNT_FOR), now - ANSWERS_COUNT_FOR)
+    wrong = sa.select(sa.func.max(WALK.c.answers)).where(*same, WALK.c.status != "completed", WALK.c.begun_at >= since)
+    own: int = row.answers
+    return max(await session.scalar(wrong) or 0, own)
+
+
+async def end(session: AsyncSession, walk_id: UUID, ended: Ended, sealer: Sealer, now: datetime) -> None:
+    """The walk is over without a grant; its secrets are forgotten, and tokens it brought home are revoked at the CA."""
+    try:
+        walk = await load(session, walk_id, sealer, lock=True)
+    except SealBroken:  # nothing to revoke can be read; the walk ends all the same
+        pass
+    else:
+        if walk.status in OPEN and walk.hidden.get("refresh"):
+            await queue_revocation(session, walk.row.certificate_authority_id, walk.hidden["refresh"], now, sealer)
     values: dict[str, Any] = {
         "status": ended.status,
         "reason": ended.reason,
@@ -105,7 +145,7 @@ async def end(session: AsyncSession, walk_id: UUID, ended: Ended) -> None:
     await session.execute(sa.update(WALK).where(WALK.c.id == walk_id, WALK.c.status.in_(OPEN)).values(values))
 
 
-async def end_overdue(session: AsyncSession, now: datetime) -> int:
+async def end_overdue(session: AsyncSession, sealer: Sealer, now: datetime) -> int:
     """Ends walks that stayed away too long or were cut; how many."""
     late = sa.or_(WALK.c.begun_at < now - WALK_LIFE, WALK.c.exchanging_since < now - EXCHANGE_LIFE)
     asked = sa.select(WALK).where(WALK.c.status.in_(OPEN), late).limit(100).with_for_update(skip_locked=True)
@@ -113,11 +153,25 @@ async def end_overdue(session: AsyncSession, now: datetime) -> int:
     for row in await session.execute(asked):
         ended = timed_out(row.status, now=now, begun_at=row.begun_at, exchanging_since=row.exchanging_since)
         if ended is not None:
-            await end(session, row.id, ended)
+            await end(session, row.id, ended, sealer, now)
             count += 1
     return count
 
 
 async def answer_window(session: AsyncSession, walk_id: UUID, now: datetime, life: timedelta) -> None:
     """A new code was sent: it may be answered from now on."""
-    await change(session, walk_id, answer_by=now + life, challenges=WALK.c.challenges + 1, reason=None)
+    asking = (WALK.c.id == walk_id, WALK.c.status.in_(OPEN))
+    await session.execute(sa.update(WALK).where(*asking).values(answer_by=now + life, reason=None))
+
+
+async def count_challenge(session: AsyncSession, walk_id: UUID, most: int) -> bool:
+    """Whether one more code may be sent; counted before it is."""
+    left = (WALK.c.id == walk_id, WALK.c.challenges < most)
+    counted = sa.update(WALK).where(*left).values(challenges=WALK.c.challenges + 1).returning(WALK.c.id)
+    return (await session.execute(counted)).one_or_none() is not None
+
+
+async def note_refused(session: AsyncSession, walk_id: UUID, reason: str) -> None:
+    """Why the last answer was refused, while another may be given."""
+    asking = (WALK.c.id == walk_id, WALK.c.status == "awaiting-authorisation")
+    await session.execute(sa.update(WALK).where(*asking).values(reason=reason))
