@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import io
 import json
 import os
 import signal
@@ -229,7 +230,7 @@ async def test_what_is_no_request_is_refused_by_gateway_and_registry(stack: Stac
     ]
     for url, token, expected in calls:
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        async with aiohttp.ClientSession(headers=headers) as session, session.post(url, data=content) as answer:
+        async with aiohttp.ClientSession(headers=headers) as session, session.post(url, data=io.BytesIO(content)) as answer:
             assert answer.status in expected, await answer.text()
             assert "Traceback" not in await answer.text()
 
