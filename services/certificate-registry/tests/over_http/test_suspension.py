@@ -83,8 +83,9 @@ async def test_activation_is_judged_by_our_own_clock_as_well(registry, service, 
     await registry.call("PATCH", path, token, {"status": "inactive"})
     registry.clock.now += timedelta(days=60) - timedelta(microseconds=1)
     assert (await registry.call("PATCH", path, token, {"status": "active"})).status == 200
-    await registry.call("PATCH", path, token, {"status": "inactive"})
     registry.clock.now += timedelta(microseconds=1)
+    assert (await registry.call("PATCH", path, token, {"status": "active"})).status == 409
+    await registry.call("PATCH", path, token, {"status": "inactive"})
     assert (await registry.call("PATCH", path, token, {"status": "active"})).status == 409
 
 

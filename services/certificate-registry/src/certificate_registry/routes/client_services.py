@@ -176,9 +176,7 @@ async def change_client_service(
         row.name = change.name or row.name
         if change.status == "deleted":
             row.status, row.reason = "deleted", None
-        elif change.status == "active" and _needs_activation(
-            row, grant.last_expired.epoch if grant and grant.last_expired else 0
-        ):
+        elif change.status == "active":
             write_standing(row, standing_of(row).activated(grant, now))
         elif change.status == "inactive" and row.status == "active":
             write_standing(row, standing_of(row).deactivated())
@@ -188,10 +186,6 @@ async def change_client_service(
             await tell(session, row, cause if "status" in changed else "edited", now)
             _record(session, cause if "status" in changed else "edited", caller, row, now, fields=changed)
     return ClientServiceShown.model_validate(row)
-
-
-def _needs_activation(row: ClientServiceRow, last_expired_epoch: int) -> bool:
-    return row.status != "active" or row.activated_for_epoch <= last_expired_epoch
 
 
 def _told(row: ClientServiceRow) -> dict[str, object]:
