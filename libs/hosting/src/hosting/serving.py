@@ -9,13 +9,13 @@ from typing import TypeVar
 
 import uvicorn
 import uvloop
-from observability.http import admin_app, traced
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hosting.clock import Clock
 from hosting.database import migrate
 from hosting.settings import ProcessSettings
 from observability import Health, get_logger, set_up
+from observability.http import admin_app, traced
 
 log = get_logger(__name__)
 TSettings = TypeVar("TSettings", bound=ProcessSettings)
