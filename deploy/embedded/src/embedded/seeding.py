@@ -1,8 +1,11 @@
-"""The demo account: made on the first start, through the same API and the same CA pages that people use."""
+"""The demo account: made on the first start, through the same API and the same CA pages that people use.
+
+A seeding that was cut is taken up again at the next start: what is there by its name is not made twice.
+"""
 
 from dataclasses import dataclass
+from secrets import token_hex
 from typing import Any
-from uuid import uuid4
 
 from embedded.platform_api import PlatformApi, until
 from embedded.walk import CaUser, newest_otp, sms_count, walk
@@ -28,23 +31,16 @@ class Place:
 async def seed(place: Place) -> Json:
     """Makes the demo account; answers what `sinete status --json` shows as `demo`."""
     administrator = PlatformApi(place.registry_url, place.administrator_token)
-    account = await administrator.post("accounts", {"name": "Exemplo, Lda", "zone": "Europe/Lisbon"})
+    account = await _made(administrator, "accounts", "name", {"name": "Exemplo, Lda", "zone": "Europe/Lisbon"})
     if account["status"] != "active":
         await administrator.patch(f"accounts/{account['id']}", {"status": "active"})
-    password = f"demo-{uuid4().hex[:12]}"
-    operators = [
-        await administrator.post("operators", _operator(account["id"], name, password))
-        for name in ("Ana Sousa", "Rui Matos", "Eva Lima")
-    ]
+    password = f"demo-{token_hex(6)}"
+    operators = [await _operator(administrator, account["id"], name, password) for name in ("Ana Sousa", "Rui Matos", "Eva Lima")]
     await administrator.patch(f"operators/{operators[2]['id']}", {"status": "inactive"})
     token = (await administrator.post(f"operators/{operators[0]['id']}/tokens", {"name": "demo", "expires_at": None}))["token"]
     issuer = PlatformApi(place.registry_url, token)
 
-    lawful = await administrator.post("certificate-authorities", _profile(place, "Sandbox CA A", "a", {}))
-    few = {**YEAR, "usage_limit": 10, "warn_above_bp": 5_000}
-    limited = await administrator.post("certificate-authorities", _profile(place, "Sandbox CA A, 10 signatures", "a", few))
-    dialog = await administrator.post("certificate-authorities", _profile(place, "Sandbox CA B", "b", YEAR))
-
+    lawful, limited, dialog = [await _made(administrator, "certificate-authorities", "name", each) for each in _profiles(place)]
     certificate_id = await _registered(issuer, place, "Invoices", lawful["id"], "A-SEAL-1")
     limited_id = await _registered(issuer, place, "Ten signatures", limited["id"], "A-SEAL-2")
     await _registered(issuer, place, "Contracts", dialog["id"], "B-SEAL-1")
@@ -62,16 +58,32 @@ async def seed(place: Place) -> Json:
     }
 
 
-def _operator(account_id: str, name: str, password: str) -> Json:
-    mailbox = name.lower().replace(" ", ".")
-    return {
-        "account_id": account_id,
-        "name": name,
-        "email": f"{mailbox}@exemplo.example",
-        "role": "issuer",
-        "language": "en",
-        "password": password,
-    }
+async def _found(api: PlatformApi, path: str, field: str, value: str) -> Json | None:
+    """What an earlier, cut seeding made already."""
+    items = (await api.get(f"{path}?page_size=200"))["items"]
+    return next((item for item in items if item[field] == value), None)
+
+
+async def _made(api: PlatformApi, path: str, field: str, body: Json) -> Json:
+    return await _found(api, path, field, body[field]) or await api.post(path, body)
+
+
+async def _operator(administrator: PlatformApi, account_id: str, name: str, password: str) -> Json:
+    email = f"{name.lower().replace(' ', '.')}@exemplo.example"
+    body = {"account_id": account_id, "name": name, "email": email, "role": "issuer", "language": "en", "password": password}
+    if earlier := await _found(administrator, "operators", "email", email):
+        return await administrator.patch(f"operators/{earlier['id']}", {"password": password})
+    return await administrator.post("operators", body)
+
+
+def _profiles(place: Place) -> list[Json]:
+    few: Json = {**YEAR, "usage_limit": 10, "warn_above_bp": 5_000}
+    named: tuple[tuple[str, str, Json], ...] = (
+        ("Sandbox CA A", "a", {}),
+        ("Sandbox CA A, 10 signatures", "a", few),
+        ("Sandbox CA B", "b", YEAR),
+    )
+    return [_profile(place, *each) for each in named]
 
 
 def _profile(place: Place, name: str, ca: str, policy: Json) -> Json:
@@ -91,6 +103,18 @@ def _profile(place: Place, name: str, ca: str, policy: Json) -> Json:
 
 
 async def _registered(issuer: PlatformApi, place: Place, alias: str, authority_id: str, credential_id: str) -> str:
+    """The certificate's id, once its grant is active: only then a new client service starts active."""
+    earlier = await _found(issuer, "certificates", "alias", alias)
+    certificate_id = str(earlier["id"]) if earlier else await _register(issuer, place, alias, authority_id, credential_id)
+
+    async def granted() -> bool:
+        return bool((await issuer.get(f"certificates/{certificate_id}"))["ca_access"]["state"] == "active")
+
+    await until(granted, what=f"the grant of {alias}")
+    return certificate_id
+
+
+async def _register(issuer: PlatformApi, place: Place, alias: str, authority_id: str, credential_id: str) -> str:
     begun = await issuer.post("certificates", {"alias": alias, "certificate_authority_id": authority_id})
     registration = f"registrations/{begun['registration_id']}"
     await walk(begun["authorization_url"], place.ca_user, place.mailbox_url, place.registry_url)
@@ -101,14 +125,13 @@ async def _registered(issuer: PlatformApi, place: Place, alias: str, authority_i
         chosen = await issuer.post(f"{registration}/authorisation", {"otp": otp, "pin": place.ca_user.pin})
     if chosen["status"] != "completed":
         raise RuntimeError(f"registering {credential_id} ended as {chosen['status']}: {chosen.get('reason')}")
-
-    async def granted() -> bool:
-        return bool((await issuer.get(f"certificates/{begun['id']}"))["ca_access"]["state"] == "active")
-
-    await until(granted, what=f"the grant of {alias}")
     return str(begun["id"])
 
 
 async def _client_service(issuer: PlatformApi, certificate_id: str, name: str) -> Json:
-    made = await issuer.post("client-services", {"certificate_id": certificate_id, "name": name})
+    earlier = await _found(issuer, "client-services", "name", name)
+    if earlier:
+        made = {**earlier, **await issuer.post(f"client-services/{earlier['id']}/secret")}
+    else:
+        made = await issuer.post("client-services", {"certificate_id": certificate_id, "name": name})
     return {"id": made["id"], "client_id": made["client_id"], "client_secret": made["client_secret"]}
