@@ -20,7 +20,7 @@ Refusals are problem+json: `type` is the last path segment of the kind, e.g. "au
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, SecretStr
+from pydantic import AwareDatetime, Field, SecretStr, ValidationInfo, field_validator
 
 from contracts.envelope import Message
 
@@ -34,8 +34,16 @@ class AccessPolicy(Message):
 
     lifetime_s: int = Field(default=60 * 86_400, ge=3_600, le=3_650 * 86_400)
     usage_limit: int = Field(default=1_000_000_000, ge=1, le=10**15)  # signatures
-    warn_before_s: int = Field(default=7 * 86_400, ge=0)
+    warn_before_s: int = Field(default=7 * 86_400, ge=0, validate_default=True)
     warn_above_bp: int = Field(default=9_000, ge=0, le=10_000)
+
+    @field_validator("warn_before_s")
+    @classmethod
+    def _warns_later_than_it_begins(cls, warn_before_s: int, told: ValidationInfo) -> int:
+        lifetime_s = told.data.get("lifetime_s", warn_before_s + 1)
+        if warn_before_s >= lifetime_s:
+            raise ValueError(f"must be less than lifetime_s ({lifetime_s}), or every grant would warn from its first instant")
+        return warn_before_s
 
 
 class NewCertificateAuthority(Message):

@@ -18,9 +18,13 @@ UNREACHABLE_AFTER_S = 60
 
 
 def open_engine(url: str, *, pool_size: int = 10) -> AsyncEngine:
-    """An engine for `postgresql://…`. Connections are tested before use, so a restarted database heals by itself."""
+    """An engine for `postgresql://…`. Connections are tested before use, so a restarted database heals by itself.
+
+    What a statement was given is in no error and no log of SQLAlchemy's.
+    """
     return create_async_engine(
         make_url(url).set(drivername="postgresql+asyncpg"),
+        hide_parameters=True,
         pool_size=pool_size,
         max_overflow=5,
         pool_pre_ping=True,
