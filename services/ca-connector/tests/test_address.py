@@ -1,6 +1,6 @@
 import pytest
 
-from ca_connector.address import AddressRefused, Allowed, checked, is_public
+from ca_connector.address import AddressRefused, Allowed, checked, followed, is_public
 
 NOBODY = Allowed()
 SANDBOX = Allowed.of("localhost:7405, 127.0.0.1:7405")
@@ -110,3 +110,18 @@ def test_no_private_address_is_public_in_any_wrapping(address):
 @pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111"])
 def test_a_global_address_is_public(address):
     assert is_public(address)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["javascript:alert(1)", "data:text/html,x", "http://ca.example/", "https://ca.example@evil.example/", "//a.b", "/a", ""],
+)
+def test_a_link_that_runs_or_misleads_is_not_shown_to_people(url):
+    with pytest.raises(AddressRefused, match="client_account_url"):
+        followed(url, NOBODY, "client_account_url")
+
+
+def test_a_link_for_people_may_have_a_query_and_a_fragment():
+    assert (
+        followed("https://ca.example/a?lang=pt#/account", NOBODY, "client_account_url") == "https://ca.example/a?lang=pt#/account"
+    )

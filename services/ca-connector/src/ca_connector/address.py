@@ -38,8 +38,7 @@ class Allowed:
 
 def checked(url: str, allowed: Allowed, field: str = "url") -> str:
     """The URL without a trailing slash. Raises AddressRefused naming the rule."""
-    if not url.isascii() or any(c.isspace() or ord(c) < 33 for c in url) or "\\" in url:
-        raise AddressRefused(field, "must be plain ASCII; write an international name in its xn-- form")
+    _check_plain(url, field)
     try:
         parts, port = urlsplit(url), urlsplit(url).port
     except ValueError:
@@ -55,6 +54,18 @@ def checked(url: str, allowed: Allowed, field: str = "url") -> str:
     if not (parts.scheme in {"http", "https"} and allowed.named(host, effective)):
         _check_public(parts.scheme, host, effective, field)
     return url.rstrip("/")
+
+
+def followed(url: str, allowed: Allowed, field: str) -> str:
+    """A link that people are given: https to a named host, never a script or another name in disguise. Raises AddressRefused."""
+    _check_plain(url, field)
+    checked(re.split("[?#]", url, maxsplit=1)[0], allowed, field)
+    return url
+
+
+def _check_plain(url: str, field: str) -> None:
+    if not url.isascii() or any(c.isspace() or ord(c) < 33 for c in url) or "\\" in url:
+        raise AddressRefused(field, "must be plain ASCII; write an international name in its xn-- form")
 
 
 def _check_public(scheme: str, host: str, port: int, field: str) -> None:

@@ -25,6 +25,7 @@ async def test_a_profile_is_kept_listed_and_changed_and_never_shows_its_secret(c
         ("csc_url", "https://2130706433/csc/v2"),
         ("csc_url", "https://[::ffff:127.0.0.1]/csc/v2"),
         ("csc_url", "https://ca.example./csc/v2"),
+        ("client_account_url", "javascript:alert(1)"),
     ],
 )
 async def test_a_forbidden_address_is_refused_with_field_and_rule_and_nothing_is_kept(connector, field, url):
@@ -36,6 +37,13 @@ async def test_a_forbidden_address_is_refused_with_field_and_rule_and_nothing_is
     assert field in str(problem)
     assert "canary" not in str(problem)
     assert (await connector.call("GET", "certificate-authorities"))[1] == {"items": []}
+
+
+async def test_a_link_is_checked_when_it_is_changed_too(connector):
+    made = await connector.profile()
+    change = {"client_account_url": "javascript:alert(1)"}
+    status, problem = await connector.call("PATCH", f"certificate-authorities/{made}", change)
+    assert (status, problem["field"]) == (422, "client_account_url")
 
 
 async def test_what_is_not_known_is_a_404(connector):

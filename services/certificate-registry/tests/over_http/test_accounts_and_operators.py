@@ -34,6 +34,12 @@ async def test_a_query_that_is_not_known_or_out_of_bounds_is_named(registry, que
     assert answer.json["errors"][0]["field"] == query.partition("=")[0]
 
 
+async def test_an_operator_without_a_name_is_called_by_the_email(registry):
+    _, token = await registry.issuer()
+    made = await registry.call("POST", "operators", token, {"email": "ana.sousa@exemplo.example", "role": "issuer"})
+    assert (made.status, made.json["name"]) == (201, "ana.sousa")
+
+
 async def test_endpoints_without_a_query_refuse_one(registry):
     account_id, token = await registry.issuer()
     answer = await registry.call("GET", f"accounts/{account_id}?verbose=1", token)
@@ -60,6 +66,11 @@ async def test_endpoints_without_a_query_refuse_one(registry):
         ("client-services", {"name": "x", "certificate_id": ANY_ID, "status": "active"}, "status"),
         ("certificate-authorities", {"name": "x", "status": "inactive"}, "status"),
         ("certificate-authorities", {"name": "x", "policy": {"lifetime_days": 60}}, "policy.lifetime_days"),
+        ("certificate-authorities", {"name": "x", "policy": {"lifetime_s": 7_200}}, "policy.warn_before_s"),
+        ("certificate-authorities", {"name": "x", "policy": {"usage_limit": True}}, "policy.usage_limit"),
+        ("certificate-authorities", {"name": "a\x00b"}, "name"),
+        ("certificate-authorities", {"name": "x", "client_id": "a\nb"}, "client_id"),
+        ("certificate-authorities", {"name": "x", "support_contact": "a\x00b"}, "support_contact"),
         (f"registrations/{ANY_ID}/credential", {"credential_id": "x", "account_id": "y"}, "account_id"),
     ],
 )

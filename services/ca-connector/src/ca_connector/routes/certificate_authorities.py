@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends
 
-from ca_connector.address import checked
+from ca_connector.address import checked, followed
 from ca_connector.parts import Parts
 from ca_connector.storage import profiles
 from contracts.ca_connector import (
@@ -22,6 +22,10 @@ def router(parts: Parts, verifier: TokenVerifier) -> APIRouter:
     api = APIRouter(prefix="/internal/v1/certificate-authorities")
     Registry = Annotated[str, Depends(caller(verifier, "certificate-registry"))]  # noqa: N806 - a type
 
+    def check_link(url: str | None) -> None:
+        if url is not None:
+            followed(url, parts.outbound.allowed, "client_account_url")
+
     @api.get("")
     async def list_profiles(_caller: Registry) -> CertificateAuthorityList:
         async with parts.sessions() as session:
@@ -32,6 +36,7 @@ def router(parts: Parts, verifier: TokenVerifier) -> APIRouter:
         """Both URLs are checked before anything is kept: they are where secrets will be sent."""
         issuer = checked(new.issuer, parts.outbound.allowed, "issuer")
         csc_url = checked(new.csc_url, parts.outbound.allowed, "csc_url")
+        check_link(new.client_account_url)
         new = new.model_copy(update={"issuer": issuer, "csc_url": csc_url})
         async with parts.sessions.begin() as session:
             return await profiles.add_profile(session, new, parts.sealer, parts.clock())
@@ -43,6 +48,7 @@ def router(parts: Parts, verifier: TokenVerifier) -> APIRouter:
 
     @api.patch("/{authority_id}")
     async def change(authority_id: UUID, change: CertificateAuthorityChange, _caller: Registry) -> CertificateAuthority:
+        check_link(change.client_account_url)
         async with parts.sessions.begin() as session:
             return await profiles.change_profile(session, authority_id, change, parts.sealer)
 

@@ -4,11 +4,12 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from certificate_registry import spelling
 from certificate_registry.roles import Caller
-from certificate_registry.routes.fields import Input, Page, Paging
+from certificate_registry.routes.fields import Input, Name, Page, Paging, Text
 from certificate_registry.routes.parts import AppParts, Operator, Parts, at
 from certificate_registry.storage.audit_trail import record
 from contracts.ca_connector import AccessPolicy, CertificateAuthority, CertificateAuthorityChange, NewCertificateAuthority
@@ -16,20 +17,34 @@ from contracts.ca_connector import AccessPolicy, CertificateAuthority, Certifica
 router = APIRouter(prefix="/certificate-authorities", tags=["certificate authorities"])
 
 
+ClientId = Annotated[str, StringConstraints(max_length=255), AfterValidator(spelling.named)]
+ClientSecret = Annotated[SecretStr, Field(min_length=1, max_length=1_000)]
+
+
 class StrictPolicy(AccessPolicy, Input):
-    """A policy as written."""
+    """A policy as written: whole numbers, and neither texts nor truths that could pass for them."""
+
+    model_config = ConfigDict(strict=True)
 
 
 class NewAuthority(NewCertificateAuthority, Input):
     """A profile as written."""
 
+    name: Name
+    client_id: ClientId
+    client_secret: ClientSecret
     policy: StrictPolicy = StrictPolicy()
+    support_contact: Text | None = None
 
 
 class AuthorityChange(CertificateAuthorityChange, Input):
     """A change as written; a field left out stays."""
 
+    name: Name | None = None
+    client_id: ClientId | None = None
+    client_secret: ClientSecret | None = None
     policy: StrictPolicy | None = None
+    support_contact: Text | None = None
 
 
 class ChoiceShown(BaseModel):
