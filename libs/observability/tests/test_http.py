@@ -17,11 +17,13 @@ CANARY = "c4n4ryM4rk3r"
 
 @pytest.fixture(scope="module")
 def all_spans():
-    """OpenTelemetry takes one provider in a process's life."""
+    """OpenTelemetry takes one provider in a process's life: another module's is joined where there is one."""
     exporter = InMemorySpanExporter()
-    provider = TracerProvider()
+    if not isinstance(trace.get_tracer_provider(), TracerProvider):
+        trace.set_tracer_provider(TracerProvider())
+    provider = trace.get_tracer_provider()
+    assert isinstance(provider, TracerProvider)
     provider.add_span_processor(SimpleSpanProcessor(Cleaned(exporter)))
-    trace.set_tracer_provider(provider)
     return exporter
 
 

@@ -7,7 +7,7 @@ from prometheus_client import Counter, Gauge
 from contracts.allowances import AllowanceReply
 from hosting import boottime
 from hosting.calls import CallNotSent, CallOutcomeUnknown, CallRefused, InternalCalls
-from observability import get_logger
+from observability import carried_on, get_logger, traceparent
 from signing_gateway.allowances import Need, Outcome, Units
 from signing_gateway.book import Book, EpochOf
 
@@ -20,8 +20,8 @@ SWEEP = 0.5  # seconds between looks at every purse
 SLOWEST_RETRY = 1.0
 CLOSING_CALLS = 4
 
-OPEN = Gauge("allowance_open", "Allowances in hand")
-DENIED = Counter("allowance_denied_total", "Answers of the grant monitor that granted nothing", ["reason"])
+OPEN = Gauge("allowance_held", "Allowances in hand")
+DENIED = Counter("allowance_refused_total", "Answers of the grant monitor that granted nothing", ["reason"])
 
 
 class Asker:
@@ -36,6 +36,7 @@ class Asker:
         self._closed = False
         self._sweep_at = 0.0
         self._retry_after = 0.0
+        self._asked_by: str | None = None  # the trace of the request that has waited longest
 
     async def take(self, need: Need) -> Units:
         """The units needed, all or none. Raises a refusal of `refusals`: EpochMoved means judge again."""
@@ -45,6 +46,7 @@ class Asker:
         if units:
             return units
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._asked_by = self._asked_by or traceparent()
         waiting = self._book.wait(need, boottime(), lambda outcome: self._hand_over(answer, outcome))
         try:
             outcome = await answer
@@ -106,8 +108,10 @@ class Asker:
         call = self._book.next_call(at, self._epoch_of, sweep=sweep)
         if call is None:
             return False
+        asked_by, self._asked_by = self._asked_by, None
         try:
-            reply = await self._monitor.post(PATH, call, AllowanceReply)
+            with carried_on("settle and ask for allowances", asked_by):
+                reply = await self._monitor.post(PATH, call, AllowanceReply)
         except (CallNotSent, CallOutcomeUnknown, CallRefused) as fault:
             self._retry_after = min(max(self._retry_after * 2, 0.1), SLOWEST_RETRY)
             DENIED.labels("monitor-away").inc(len(call.want))
