@@ -1,9 +1,9 @@
-from datetime import UTC, datetime
-from typing import Literal
+from datetime import UTC, date, datetime
+from typing import Annotated, Literal
 
 import pytest
 from fastapi import FastAPI
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr
 from starlette.testclient import TestClient
 
 from hosting.problems import install_problems
@@ -19,6 +19,10 @@ class Codes(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     otp: SecretStr
     kind: Literal["a", "b"] = "a"
+
+
+def bounded(when: date) -> date:
+    return when
 
 
 @pytest.fixture
@@ -37,6 +41,10 @@ def client():
     @app.post("/codes")
     async def codes(body: Codes) -> None:
         _ = body
+
+    @app.get("/since")
+    async def since(at: Annotated[datetime, AfterValidator(bounded)] | Annotated[date, AfterValidator(bounded)]) -> None:
+        _ = at
 
     return TestClient(app, raise_server_exceptions=False)
 
@@ -72,6 +80,10 @@ def test_bad_input_names_the_rule_and_never_quotes_the_input(client, content, st
     answer = client.post("/codes", content=content, headers={"content-type": "application/json"})
     assert (answer.status_code, answer.json()["type"]) == (status, kind)
     assert "canary" not in answer.text
+
+
+def test_bad_input_to_a_union_is_named_as_it_was_sent(client):
+    assert {fault["field"] for fault in client.get("/since?at=yesterday").json()["errors"]} == {"at"}
 
 
 def test_a_body_that_streams_past_the_limit_is_refused(client):

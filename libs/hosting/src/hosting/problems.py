@@ -78,7 +78,9 @@ async def _invalid(_request: Request, refusal: Exception) -> Response:
 
 
 def _field(location: tuple[Any, ...]) -> str:
-    return ".".join(str(part) for part in location[1:]) or str(location[0]) if location else "body"
+    """The field's name, without the branches of a union, which pydantic writes like `function-after[in_reach(), date]`."""
+    named = [str(part) for part in location[1:] if "[" not in str(part)]
+    return ".".join(named) or str(location[0]) if location else "body"
 
 
 async def _http(_request: Request, refusal: Exception) -> Response:
