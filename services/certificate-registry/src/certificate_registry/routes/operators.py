@@ -46,8 +46,8 @@ class OperatorShown(BaseModel):
 class NewOperator(Input):
     """An operator as written. An administrator may set the first password."""
 
-    name: Name
     email: Email
+    name: Name | None = None  # the e-mail's local part where it is left out
     role: Role = "issuer"
     account_id: UUID | None = None
     mobile: Mobile | None = None
@@ -100,7 +100,7 @@ async def create_operator(parts: AppParts, caller: Operator, new: NewOperator, r
         raise NotAllowed("Only an administrator sets another operator's password.")
     now = parts.clock()
     row = new_operator(
-        name=new.name,
+        name=new.name or new.email.partition("@")[0],
         email=new.email,
         role=new.role,
         account_id=account_id,
