@@ -35,7 +35,7 @@ test-fast: setup ## unit and integration tests, in parallel
 	$(BIN)/pytest -q -n 2 --dist loadfile libs services deploy
 
 test-e2e: setup ## the whole system from outside, on the embedded stack
-	$(BIN)/pytest -q tests/e2e
+	$(BIN)/pytest -q -n 2 --dist loadfile tests/e2e
 
 lint: setup ## formatting, ruff, layers, house rules
 	$(BIN)/ruff format --check .
