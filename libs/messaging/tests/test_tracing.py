@@ -4,7 +4,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from messaging.tracing import MOST_LINKS, context_of, hearing_many, hearing_one, telling, traceparent
+from messaging.tracing import MOST_LINKS, hearing_many, hearing_one, teller_of, telling
+from observability import traceparent
 
 
 @pytest.fixture
@@ -39,6 +40,13 @@ def test_handling_a_batch_is_one_span_linked_to_those_that_are_traced(spans):
     assert [link.context.trace_id for link in hear.links] == [1, 3]
 
 
+def test_a_batch_of_one_trace_is_part_of_it(spans):
+    with hearing_many("signatures", [[], told(5), told(6, flags="00")]):
+        pass
+    (hear,) = spans()
+    assert (hear.context.trace_id, list(hear.links)) == (5, [])
+
+
 def test_a_large_batch_has_a_sample_of_links(spans):
     with hearing_many("signatures", [told(number) for number in range(1, 500)]):
         pass
@@ -47,4 +55,4 @@ def test_a_large_batch_has_a_sample_of_links(spans):
 
 @pytest.mark.parametrize("header", [b"", b"\xff", b"00-zz-1-01", b"nonsense"])
 def test_a_traceparent_that_is_none_is_ignored(header):
-    assert not trace.get_current_span(context_of([("traceparent", header)])).get_span_context().is_valid
+    assert not trace.get_current_span(teller_of([("traceparent", header)])).get_span_context().is_valid

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
 from contracts import Told
-from messaging.tracing import traceparent
+from observability import traceparent
 
 LARGEST_EVENT = 900_000
 """Bytes. The broker takes records of 1 MiB; a larger one would hold up all that is told after it."""

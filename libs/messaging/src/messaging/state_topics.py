@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -15,6 +16,7 @@ from messaging.dead_letters import bury
 from messaging.following import Following, boottime
 from messaging.producing import Producer, in_a_line, servers
 from messaging.records import Incoming, read, types_on
+from messaging.tracing import hearing_one
 from observability import get_logger
 
 log = get_logger(__name__)
@@ -99,7 +101,8 @@ class StateTopics:
         try:
             heard = read(record, types_on(kind.topic))
             if heard.event is not None:
-                apply(heard.event)
+                with hearing_one(record.topic, list(record.headers)) if self.caught_up else nullcontext():
+                    apply(heard.event)
             elif record.topic in self._forget:
                 self._forget[record.topic](heard.key)
         except UnreadableEvent as refusal:

@@ -8,8 +8,8 @@ from aiokafka.errors import KafkaError
 
 from contracts import Told, encode
 from messaging.producing import Producer, Record, in_a_line
-from messaging.tracing import telling, traceparent
-from observability import get_logger
+from messaging.tracing import telling
+from observability import get_logger, traceparent
 
 log = get_logger(__name__)
 TELL_S = 8.0

@@ -1,29 +1,21 @@
-"""The W3C trace context on the bus: one event is the child of whoever told it, a batch is linked to each of its events."""
+"""The W3C trace context on the bus: what handles one told trace is its child, a batch of several is linked to each of them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from opentelemetry import propagate, trace
+from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, SpanKind
 
 from contracts.envelope import Headers, header
+from observability import context_of
 
 MOST_LINKS = 64
 
 
-def traceparent() -> str | None:
-    """The current span as a header, or None where nothing is traced."""
-    carrier: dict[str, str] = {}
-    propagate.inject(carrier)
-    return carrier.get("traceparent")
-
-
-def context_of(headers: Iterable[tuple[str, bytes]]) -> Context:
+def teller_of(headers: Iterable[tuple[str, bytes]]) -> Context:
     """The context that a record's teller was in."""
-    told = header(headers, "traceparent")
-    carrier: Mapping[str, str] = {"traceparent": told} if told else {}
-    return propagate.extract(carrier)
+    return context_of(header(headers, "traceparent"))
 
 
 @contextmanager
@@ -37,20 +29,25 @@ def telling(topic: str) -> Iterator[None]:
 def hearing_one(topic: str, headers: Headers) -> Iterator[None]:
     """The span of handling one record, child of its teller's."""
     with trace.get_tracer(__name__).start_as_current_span(
-        f"hear {topic}", context_of(headers), SpanKind.CONSUMER, record_exception=False
+        f"hear {topic}", teller_of(headers), SpanKind.CONSUMER, record_exception=False
     ):
         yield
 
 
 @contextmanager
 def hearing_many(topic: str, all_headers: Iterable[Headers]) -> Iterator[None]:
-    """The span of handling a batch, linked to the tellers of its events (those traced, at most 64)."""
+    """The span of handling a batch: the child of its only traced teller, or linked to each of several (at most 64)."""
     links: list[Link] = []
+    parent = Context()
     for headers in all_headers:
-        context = trace.get_current_span(context_of(headers)).get_span_context()
+        teller = teller_of(headers)
+        context = trace.get_current_span(teller).get_span_context()
         if context.is_valid and context.trace_flags.sampled and len(links) < MOST_LINKS:
+            parent = Context() if links else teller
             links.append(Link(context))
+    if len(links) == 1:
+        links = []
     with trace.get_tracer(__name__).start_as_current_span(
-        f"hear {topic}", Context(), SpanKind.CONSUMER, links=links, record_exception=False
+        f"hear {topic}", parent, SpanKind.CONSUMER, links=links, record_exception=False
     ):
         yield

@@ -10,7 +10,7 @@ from certificate_registry.storage.tables import WalkRow
 from hosting import Clock
 from hosting.calls import CallNotSent, CallOutcomeUnknown, CallRefused
 from hosting.database import Sessions
-from observability import get_logger
+from observability import get_logger, untraced
 
 log = get_logger(__name__)
 EVERY_S = 2.0
@@ -25,7 +25,8 @@ class Reconcile:
     async def run(self) -> None:
         """For the life of the process."""
         while True:
-            await self.once()
+            with untraced():
+                await self.once()
             await asyncio.sleep(EVERY_S)
 
     async def once(self) -> None:

@@ -13,11 +13,13 @@ from certificate_registry.outcomes import adopt, adopt_never_begun
 from certificate_registry.roles import Caller, NotVisible, demand_active
 from certificate_registry.routes.fields import Input
 from certificate_registry.routes.parts import Parts
+from certificate_registry.storage import grants
 from certificate_registry.storage.audit_trail import record
 from certificate_registry.storage.sight import one_seen
 from certificate_registry.storage.tables import AccountRow, CertificateRow, WalkRow
 from contracts.ca_connector import Authorisation, Begin, CodesAnswer, OfferedCredential
 from hosting.calls import CallNotSent, CallOutcomeUnknown, CallRefused
+from observability import traceparent
 
 Code = Annotated[SecretStr, Field(min_length=1, max_length=64)]
 
@@ -45,7 +47,7 @@ class WalkShown(BaseModel):
 
 
 class RegistrationShown(WalkShown):
-    """A registration, with the credentials that the account at the CA offers."""
+    """A registration, with the credentials that the account at the CA offers, those that can be chosen first."""
 
     offered: list[OfferedCredential]
 
@@ -56,7 +58,8 @@ def shown(parts: Parts, row: WalkRow, now: datetime) -> dict[str, Any]:
     good = row.status == "awaiting-ca" and row.ticket_used_at is None and walk.ticket_holds(row.ticket_until, now)
     url = walk.authorization_url(parts.public_url, walk.ticket_of(parts.ticket_key, row.id)) if good else None
     advice = walk.ADVICE.get(row.reason) if row.reason and row.ended_at else None
-    return {**told, "authorization_url": url, "advice": advice}
+    offered = sorted(row.offered, key=lambda offer: not offer["usable"])
+    return {**told, "authorization_url": url, "advice": advice, "offered": offered}
 
 
 def new_walk(kind: walk.Kind, certificate: CertificateRow, caller: Caller, now: datetime) -> WalkRow:
@@ -73,6 +76,7 @@ def new_walk(kind: walk.Kind, certificate: CertificateRow, caller: Caller, now: 
         checked_at=now,
         offered=[],
         asks=[],
+        traceparent=traceparent(),
     )
 
 
@@ -104,7 +108,7 @@ async def begin(parts: Parts, row: WalkRow) -> WalkRow:
     except (CallNotSent, CallRefused):
         await adopt_never_begun(parts.sessions, row.id, parts.clock(), ticket_key=parts.ticket_key)
         raise
-    return await _adopted(parts, row.id, outcome)
+    return await adopted(parts, row.id, outcome)
 
 
 async def seen_walk(session: AsyncSession, caller: Caller, walk_id: UUID, kind: walk.Kind) -> WalkRow:
@@ -122,7 +126,7 @@ async def current(parts: Parts, caller: Caller, walk_id: UUID, kind: walk.Kind) 
     if row.ended_at is not None:
         return row
     try:
-        return await _adopted(parts, walk_id, await parts.connector.authorisation(walk_id))
+        return await adopted(parts, walk_id, await parts.connector.authorisation(walk_id))
     except (CallNotSent, CallOutcomeUnknown, CallRefused):
         return row
 
@@ -140,7 +144,7 @@ async def demand_open(parts: Parts, caller: Caller, walk_id: UUID, kind: walk.Ki
 
 async def go_on(parts: Parts, walk_id: UUID, step: Awaitable[Authorisation]) -> WalkRow:
     """The walk after one more step at the connector."""
-    return await _adopted(parts, walk_id, await step)
+    return await adopted(parts, walk_id, await step)
 
 
 async def answer(parts: Parts, caller: Caller, walk_id: UUID, kind: walk.Kind, codes: Codes) -> WalkRow:
@@ -152,11 +156,15 @@ async def answer(parts: Parts, caller: Caller, walk_id: UUID, kind: walk.Kind, c
         if refused := walk.code_refused_with(fault.members):
             raise refused from None
         raise
-    row = await _adopted(parts, walk_id, outcome)
+    row = await adopted(parts, walk_id, outcome)
     if refusal := walk.refused_code(outcome):
         raise refusal
     return row
 
 
-async def _adopted(parts: Parts, walk_id: UUID, outcome: Authorisation) -> WalkRow:
-    return await adopt(parts.sessions, walk_id, outcome, parts.clock(), ticket_key=parts.ticket_key)
+async def adopted(parts: Parts, walk_id: UUID, outcome: Authorisation) -> WalkRow:
+    """The walk after `outcome`. One just completed waits for the news of its grant, so that whoever goes on at once finds it."""
+    row = await adopt(parts.sessions, walk_id, outcome, parts.clock(), ticket_key=parts.ticket_key)
+    if row.status == "completed" and outcome.granted is not None:
+        await grants.heard(parts.sessions, row.certificate_id, outcome.granted.epoch, within_s=parts.news_within_s)
+    return row

@@ -184,6 +184,7 @@ class WalkRow(Row):
     ticket_used_at: Mapped[datetime | None]
     state_digest: Mapped[str | None] = mapped_column(unique=True)
     cookie_digest: Mapped[str | None]
+    traceparent: Mapped[str | None]  # of the request that began it
 
 
 class AccessGrantRow(Row):

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from notifier.notice import DIGEST_WINDOW, SETTLING, Line, OpenLine, VoidReason
 from notifier.storage.tables import account, certificate, ledger, line, operator
+from observability import traceparent
 
 OPEN = line.c.notice_id.is_(None) & line.c.void_reason.is_(None)
 
@@ -47,6 +48,7 @@ async def add_line(session: AsyncSession, new: Line, *, heard_at: datetime, void
             owed_until=new.owed_until,
             heard_at=heard_at,
             void_reason=void,
+            traceparent=traceparent(),
         )
         .on_conflict_do_nothing()
     )

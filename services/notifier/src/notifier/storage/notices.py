@@ -26,6 +26,8 @@ class Notice:
     account_id: UUID
     kind: NoticeKind
     local_date: date
+    traceparent: str | None = None
+    """Of what its first line was heard of."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +106,9 @@ async def take_up(
 async def notice_of(session: AsyncSession, notice_id: UUID) -> tuple[Notice, list[Line]]:
     """The notice and all lines it took up."""
     row = (await session.execute(select(notice).where(notice.c.notice_id == notice_id))).one()
-    lines = await session.execute(select(line).where(line.c.notice_id == notice_id).order_by(line.c.line_id))
-    return Notice(row.notice_id, row.account_id, row.kind, row.local_date), [line_of(one) for one in lines]
+    lines = (await session.execute(select(line).where(line.c.notice_id == notice_id).order_by(line.c.line_id))).all()
+    traceparent = lines[0].traceparent if lines else None
+    return Notice(row.notice_id, row.account_id, row.kind, row.local_date, traceparent), [line_of(one) for one in lines]
 
 
 async def account_state(session: AsyncSession, account_id: UUID) -> tuple[AccountState, VoidReason | None]:

@@ -115,6 +115,7 @@ line = Table(
     Column("heard_at", INSTANT, nullable=False),  # the host's unmoved time
     Column("notice_id", Uuid, ForeignKey("notice.notice_id", name="line_of_notice")),
     Column("void_reason", Text),
+    Column("traceparent", Text),  # of what it was heard of
     UniqueConstraint("certificate_id", "epoch", "kind", "local_date", name="line_once"),
     CheckConstraint("kind IN ('crossing-time', 'crossing-usage', 'daily', 'expired', 'renewed')", name="line_kind"),
     CheckConstraint("notice_id IS NULL OR void_reason IS NULL", name="line_decided_once"),

@@ -7,7 +7,7 @@ from prometheus_client import Counter
 from sqlalchemy.exc import SQLAlchemyError
 
 from notifier.attempt import Later, Outcome
-from observability import get_logger, tracer
+from observability import get_logger
 
 log = get_logger(__name__)
 
@@ -83,8 +83,7 @@ class Deliveries(Generic[TClaimed]):
             task.cancel()
 
     async def _one(self, claimed: TClaimed) -> None:
-        with tracer(__name__).start_as_current_span(f"deliver {type(self._job).__name__}"):
-            await self._record(claimed, await self._attempt(claimed))
+        await self._record(claimed, await self._attempt(claimed))
 
     async def _attempt(self, claimed: TClaimed) -> Outcome:
         outcome: Outcome

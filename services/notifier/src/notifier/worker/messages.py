@@ -20,7 +20,7 @@ from notifier.storage.messages import this_message
 from notifier.storage.tables import message
 from notifier.worker.delivering import LEASE_S, UNKNOWN
 from notifier.worker.notices import Post
-from observability import get_logger
+from observability import get_logger, tracer
 
 log = get_logger(__name__)
 
@@ -75,14 +75,16 @@ class PersonalMessages:
         except InvalidTag:
             return Never("the sealed body does not open under this master key")
         if claimed.channel == "sms":
-            return await self._texting.send(body.to, body.text)
+            with tracer(__name__).start_as_current_span("deliver sms"):
+                return await self._texting.send(body.to, body.text)
         try:
             to = address(body.to)
             message_id = f"<{claimed.message_id}@{self._sender.domain}>"
             mail = mail_of(body.letter, sender=self._sender, recipient=to, message_id=message_id, at=self._clock())
         except MailRefused as refusal:
             return Never(str(refusal))
-        return await self._post.send(mail, to)
+        with tracer(__name__).start_as_current_span("deliver mail"):
+            return await self._post.send(mail, to)
 
     async def record(self, claimed: ClaimedMessage, outcome: Outcome) -> None:
         """Decides the message and deletes its body, or puts it off."""

@@ -34,7 +34,7 @@ from notifier.storage.notices import (
 )
 from notifier.storage.tables import mail
 from notifier.worker.delivering import LEASE_S, UNKNOWN
-from observability import get_logger
+from observability import carried_on, get_logger
 
 log = get_logger(__name__)
 
@@ -99,17 +99,19 @@ class NoticeMails:
             mail = mail_of(letter, sender=self._sender, recipient=to, message_id=claimed.message_id, at=self._clock())
         except MailRefused as refusal:
             return Never(str(refusal))
-        return await self._post.send(mail, to)
+        with carried_on("deliver mail", claimed.notice.traceparent):
+            return await self._post.send(mail, to)
 
     async def record(self, claimed: ClaimedMail, outcome: Outcome) -> None:
         """Decides the mail, or puts it off, and tells of what is decided in the same transaction."""
         now = self._clock()
         end = verdict(outcome, attempts=claimed.attempt, due_since=claimed.due_since, host_now=self._host())
         which = this_mail(claimed.notice.notice_id, claimed.recipient.operator_id)
-        async with self._sessions.begin() as session:
-            decided = await decide(session, mail, which, end, claimed_until=claimed.claimed_until, now=now)
-            if decided and not isinstance(end, Again):
-                await put(session, _event(claimed, end, now), at=now)
+        with carried_on("record the delivery", claimed.notice.traceparent):
+            async with self._sessions.begin() as session:
+                decided = await decide(session, mail, which, end, claimed_until=claimed.claimed_until, now=now)
+                if decided and not isinstance(end, Again):
+                    await put(session, _event(claimed, end, now), at=now)
         result = "sent" if isinstance(end, Sent) else "later" if isinstance(end, Again) else "failed"
         SENT.labels(result).inc()
         log.info(

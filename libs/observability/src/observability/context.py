@@ -1,0 +1,38 @@
+"""Carries a trace over what no header crosses: a row in a table, an operator's browser, a queue in memory."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from opentelemetry import propagate, trace
+from opentelemetry.context import Context
+from opentelemetry.trace import NonRecordingSpan, SpanContext
+
+from observability.traces import tracer
+
+_UNSAMPLED = NonRecordingSpan(SpanContext(trace_id=1, span_id=1, is_remote=True))
+
+
+def traceparent() -> str | None:
+    """The current span as the W3C header, to be kept in a row; None where nothing is traced."""
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier)
+    return carrier.get("traceparent")
+
+
+def context_of(kept: str | None) -> Context:
+    """The context that was kept; an empty one where there is none or it cannot be read."""
+    return propagate.extract({"traceparent": kept} if kept else {}, Context())
+
+
+@contextmanager
+def carried_on(name: str, kept: str | None) -> Iterator[None]:
+    """A span of the trace that was kept; where none was, of the current one."""
+    with tracer(__name__).start_as_current_span(name, context_of(kept) if kept else None, record_exception=False):
+        yield
+
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """For what asks every few seconds and mostly hears nothing new: the page with the traces would drown in it."""
+    with trace.use_span(_UNSAMPLED):
+        yield

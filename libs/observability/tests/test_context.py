@@ -1,0 +1,41 @@
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from observability import carried_on, traceparent, tracer, untraced
+
+
+@pytest.fixture
+def spans():
+    """OpenTelemetry takes one provider in a process's life, so an exporter of our own is added to it."""
+    if not isinstance(trace.get_tracer_provider(), TracerProvider):
+        trace.set_tracer_provider(TracerProvider())
+    exporter = InMemorySpanExporter()
+    trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(exporter))
+    yield exporter.get_finished_spans
+    exporter.shutdown()
+
+
+def test_what_was_kept_in_a_row_is_carried_on_later_whatever_runs_then(spans):
+    with tracer("a").start_as_current_span("began"):
+        kept = traceparent()
+    with tracer("a").start_as_current_span("the callback's own"), carried_on("came back", kept):
+        pass
+    began, came_back, _ = spans()
+    assert (came_back.context.trace_id, came_back.parent.span_id) == (began.context.trace_id, began.context.span_id)
+
+
+def test_where_nothing_was_kept_the_current_trace_goes_on(spans):
+    assert traceparent() is None
+    with tracer("a").start_as_current_span("current"), carried_on("more", None):
+        pass
+    more, current = spans()
+    assert more.parent.span_id == current.context.span_id
+
+
+def test_what_is_untraced_leaves_no_span(spans):
+    with untraced(), tracer("a").start_as_current_span("every two seconds"):
+        assert traceparent().endswith("-00")
+    assert spans() == ()
