@@ -172,13 +172,13 @@ class ScriptedConnector:
         granted = GrantedEpoch(epoch=epoch, granted_at=NOW, expires_at=NOW + 60 * DAY)
         self.next = {"status": "completed", "granted": granted, "facts": facts or some_facts(), "reason": None}
 
-    def offers(self, *credential_ids: str) -> None:
-        """The next step offers these credentials."""
+    def offers(self, *credential_ids: str, taken: str = "") -> None:
+        """The next step offers these credentials; `taken` is registered already."""
         self.next = {
             "status": "awaiting-credential",
             "offered": [
                 OfferedCredential(
-                    credential_id=name, subject="CN=x", valid_until=NOW + DAY, key_algorithm="RSA", usable=True
+                    credential_id=name, subject="CN=x", valid_until=NOW + DAY, key_algorithm="RSA", usable=name != taken
                 ).model_dump()
                 for name in credential_ids
             ],

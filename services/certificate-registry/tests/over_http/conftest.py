@@ -158,7 +158,7 @@ async def registry(migrated: str, connector: Any, make: Any) -> AsyncIterator[Re
         reached = Connector(calls)
         bound = socket.create_server(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-        parts = Parts(sessions, clock, reached, Passwords(PasswordHasher(1, 8, 1)), url, b"ticket key")
+        parts = Parts(sessions, clock, reached, Passwords(PasswordHasher(1, 8, 1)), url, b"ticket key", news_within_s=0.5)
         await _serve(stack, http(parts), bound)
         client = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         reconcile = Reconcile(sessions, reached, clock, parts.ticket_key)

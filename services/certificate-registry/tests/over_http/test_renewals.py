@@ -1,5 +1,6 @@
+import asyncio
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -38,6 +39,19 @@ async def test_the_right_codes_complete_a_renewal(registry, dialog):
     assert (answer.status, answer.json["status"]) == (200, "completed")
     asked = next(body for path, body in registry.connector.asked if path.endswith("/authorisation"))
     assert asked == {"otp": CANARY_OTP, "pin": CANARY_PIN}
+
+
+async def test_a_renewal_is_answered_once_the_news_of_its_grant_has_come(registry, dialog, make):
+    path, token = dialog
+    certificate = UUID((await registry.call("GET", path, token)).json["certificate_id"])
+    registry.connector.completes(epoch=2)
+    answering = asyncio.create_task(registry.call("POST", f"{path}/authorisation", token, {"otp": CANARY_OTP}))
+    while (await registry.call("GET", path, token)).json["status"] != "completed":
+        assert not answering.done()
+    await registry.hear(make.grant(certificate, epoch=2))
+    assert (await answering).json["status"] == "completed"
+    access = (await registry.call("GET", f"certificates/{certificate}", token)).json["ca_access"]
+    assert (access["state"], access["epoch"]) == ("active", 2)
 
 
 @pytest.mark.parametrize("reason", ["wrong-otp", "wrong-pin", "code-expired"])

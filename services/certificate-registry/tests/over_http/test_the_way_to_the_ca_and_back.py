@@ -222,13 +222,13 @@ async def test_a_connector_that_restarts_is_told_again(walker, monkeypatch):
 
 async def test_a_registration_offers_credentials_and_is_listed_once_it_is_completed(registry, make):
     walker = await (await Walker().begin(registry, "registration")).leave()
-    registry.connector.offers("A-SEAL-1", "A-SEAL-2")
+    registry.connector.offers("A-SEAL-1", "A-SEAL-2", taken="A-SEAL-1")
     answer = await walker.come_back()
     assert (answer.status, "Choose the credential" in answer.text) == (200, True)
     status = await walker.status()
     assert (status["status"], [offer["credential_id"] for offer in status["offered"]]) == (
         "awaiting-credential",
-        ["A-SEAL-1", "A-SEAL-2"],
+        ["A-SEAL-2", "A-SEAL-1"],
     )
     listed = f"certificates/{walker.certificate}"
     assert (await registry.call("GET", "certificates", walker.token)).json["total"] == 0

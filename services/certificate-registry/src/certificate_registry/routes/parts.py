@@ -25,6 +25,7 @@ class Parts:
     passwords: Passwords
     public_url: str
     ticket_key: bytes
+    news_within_s: float = 3.0  # how long the end of a walk waits for the news of the grant that it opened
 
     @property
     def https(self) -> bool:

@@ -1,5 +1,6 @@
 """The grant monitor's word on grants and usage: the highest version is kept, whatever order it is heard in."""
 
+import asyncio
 from collections.abc import Iterable
 from uuid import UUID
 
@@ -9,6 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from certificate_registry.storage.tables import AccessGrantRow, UsageRow
 from contracts import AccessGrant, Usage
+from hosting.database import Sessions
+
+LOOK_AGAIN_S = 0.05
 
 
 async def keep_grant(session: AsyncSession, grant: AccessGrant) -> bool:
@@ -42,6 +46,17 @@ async def grant_of(session: AsyncSession, certificate_id: UUID, *, hold: bool = 
     statement = select(AccessGrantRow.told).where(AccessGrantRow.certificate_id == certificate_id)
     told = await session.scalar(statement.with_for_update(read=True) if hold else statement)
     return None if told is None else AccessGrant.model_validate(told)
+
+
+async def heard(sessions: Sessions, certificate_id: UUID, epoch: int, *, within_s: float) -> bool:
+    """Waits until the grant of `epoch` (or a later one) is known here; false where it was not within about that time."""
+    for _ in range(int(within_s / LOOK_AGAIN_S)):
+        async with sessions() as session:
+            grant = await grant_of(session, certificate_id)
+        if grant is not None and grant.epoch >= epoch:
+            return True
+        await asyncio.sleep(LOOK_AGAIN_S)
+    return False
 
 
 async def grants_of(session: AsyncSession, certificate_ids: Iterable[UUID]) -> dict[UUID, AccessGrant]:
