@@ -20,7 +20,7 @@ from certificate_registry.storage import walks
 from certificate_registry.storage.tables import AccountRow, CertificateRow, OperatorRow, WalkRow
 from contracts.ca_connector import Authorisation, Callback, CertificateAuthority
 from hosting.calls import CallNotSent, CallOutcomeUnknown, CallRefused
-from observability import get_logger
+from observability import carried_on, get_logger
 
 router = APIRouter(prefix="/ca", include_in_schema=False)
 log = get_logger(__name__)
@@ -40,7 +40,8 @@ async def go_to_ca(parts: AppParts, ticket: str) -> Response:
     if not await _may_walk(parts, row):
         return _page(pages.not_now(), 400)
     try:
-        outcome = await parts.connector.authorisation(row.id)
+        with carried_on("go to the CA", row.traceparent):
+            outcome = await parts.connector.authorisation(row.id)
     except (CallNotSent, CallOutcomeUnknown, CallRefused):
         return _page(pages.try_again(), 503)
     if not _goes_to_ca(outcome):
@@ -73,7 +74,8 @@ async def come_back(parts: AppParts, request: Request) -> Response:
     if row is None or brought is None:
         return _page(pages.not_bound(), 400)
     try:
-        outcome = await _told(parts, row.id, brought)
+        with carried_on("come back from the CA", row.traceparent):
+            outcome = await _told(parts, row.id, brought)
     except CallRefused as refusal:
         log.warning("the connector refused a callback", walk_id=str(row.id), kind=refusal.kind)
         return _gone(parts, row, _page(pages.not_bound(), 400))

@@ -19,6 +19,7 @@ from certificate_registry.storage.sight import one_seen
 from certificate_registry.storage.tables import AccountRow, CertificateRow, WalkRow
 from contracts.ca_connector import Authorisation, Begin, CodesAnswer, OfferedCredential
 from hosting.calls import CallNotSent, CallOutcomeUnknown, CallRefused
+from observability import traceparent
 
 Code = Annotated[SecretStr, Field(min_length=1, max_length=64)]
 
@@ -75,6 +76,7 @@ def new_walk(kind: walk.Kind, certificate: CertificateRow, caller: Caller, now: 
         checked_at=now,
         offered=[],
         asks=[],
+        traceparent=traceparent(),
     )
 
 
