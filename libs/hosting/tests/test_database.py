@@ -2,7 +2,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from hosting.database import open_engine
+from hosting.database import is_away, open_engine
 
 
 @pytest.mark.integration
@@ -16,3 +16,17 @@ async def test_what_a_failed_statement_was_given_is_not_in_its_error(fresh_datab
         await engine.dispose()
     assert "division by zero" in str(failed.value)
     assert "canary" not in f"{failed.value!s} {failed.value!r}"
+
+
+@pytest.mark.integration
+async def test_a_server_that_ends_our_connection_is_away_and_one_that_refuses_a_statement_is_not(fresh_database):
+    engine = open_engine(fresh_database, pool_size=1)
+    faults = []
+    for statement in ("SELECT pg_terminate_backend(pg_backend_pid())", "SELECT 1 / 0"):
+        try:
+            async with engine.connect() as connection:
+                await connection.execute(text(statement))
+        except DBAPIError as fault:
+            faults.append(fault)
+    await engine.dispose()
+    assert [is_away(fault) for fault in faults] == [True, False]

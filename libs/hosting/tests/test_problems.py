@@ -4,8 +4,10 @@ from typing import Annotated, Literal
 import pytest
 from fastapi import FastAPI
 from pydantic import AfterValidator, BaseModel, ConfigDict, SecretStr
+from sqlalchemy.exc import IntegrityError
 from starlette.testclient import TestClient
 
+from hosting.database import open_engine
 from hosting.problems import install_problems
 
 
@@ -38,6 +40,14 @@ def client():
     async def broken() -> None:
         raise RuntimeError("canary-7f3a")
 
+    @app.get("/away")
+    async def away() -> None:
+        await open_engine("postgresql://nobody@127.0.0.1:1/nothing").connect()
+
+    @app.get("/wrong-statement")
+    async def wrong_statement() -> None:
+        raise IntegrityError("INSERT canary-statement", None, Exception("duplicate key"))
+
     @app.post("/codes")
     async def codes(body: Codes) -> None:
         _ = body
@@ -47,6 +57,14 @@ def client():
         _ = at
 
     return TestClient(app, raise_server_exceptions=False)
+
+
+def test_a_database_that_is_away_passes_by_itself_and_a_wrong_statement_does_not(client):
+    answer = client.get("/away")
+    assert (answer.status_code, answer.json()["type"]) == (503, "temporarily-unavailable")
+    assert "Retry-After" in answer.headers
+    answer = client.get("/wrong-statement")
+    assert (answer.status_code, "canary" in answer.text) == (500, False)
 
 
 def test_a_refusal_is_a_problem_with_its_facts(client):

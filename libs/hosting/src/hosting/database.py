@@ -6,6 +6,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, MetaData, make_url, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 if TYPE_CHECKING:
@@ -42,6 +44,18 @@ def sessions_of(engine: AsyncEngine) -> Sessions:
     return async_sessionmaker(engine, expire_on_commit=False)
 
 
+AWAY: tuple[type[Exception], ...] = (DBAPIError, PoolExhausted, ConnectionError, TimeoutError)
+"""What `is_away` is to be asked of."""
+
+
+def is_away(fault: BaseException) -> bool:
+    """Whether the fault says that the server cannot be reached, is starting or went away, and not that a statement is wrong."""
+    if isinstance(fault, DBAPIError):
+        # SQLSTATE classes: 08 connection exception, 53 insufficient resources, 57P operator intervention
+        return fault.connection_invalidated or str(getattr(fault.orig, "sqlstate", "")).startswith(("08", "53", "57P"))
+    return isinstance(fault, AWAY)
+
+
 async def migrate(url: str, package: str) -> None:
     """Brings the database up to the newest revision of `<package>/migrations`, under an advisory lock.
 
@@ -63,7 +77,9 @@ async def _reach(engine: AsyncEngine) -> AsyncConnection:
     for _ in range(UNREACHABLE_AFTER_S * 2):
         try:
             return await engine.connect()
-        except (OSError, TimeoutError):  # the server starts after us
+        except AWAY as fault:  # the server starts after us
+            if not is_away(fault):
+                raise
             await asyncio.sleep(0.5)
     return await engine.connect()
 

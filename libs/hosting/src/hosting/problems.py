@@ -13,8 +13,12 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hosting import database
 from hosting.calls import CallNotSent, CallOutcomeUnknown
 from hosting.service_tokens import CallerNotAllowed, CallerUnknown
+from observability import get_logger
+
+log = get_logger(__name__)
 
 MAX_BODY = 1024 * 1024
 
@@ -52,6 +56,8 @@ def install_problems(app: FastAPI, refusals: Mapping[type[Exception], tuple[int,
         app.add_exception_handler(exception, answer(status, kind))
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    for exception in database.AWAY:
+        app.add_exception_handler(exception, _away)
     app.add_exception_handler(Exception, _unexpected)
     app.add_middleware(LimitedBody, limit=max_body)
 
@@ -91,6 +97,15 @@ async def _http(_request: Request, refusal: Exception) -> Response:
         400: "malformed-json" if "parsing the body" in str(refusal.detail) else "bad-request",
     }
     return problem(refusal.status_code, kinds.get(refusal.status_code, "refused"), str(refusal.detail), refusal.headers)
+
+
+async def _away(_request: Request, fault: Exception) -> Response:
+    """The database is away, which passes by itself; any other fault of these kinds is as unexpected as before."""
+    if not database.is_away(fault):
+        raise fault
+    log.warning("the database is away", kind=type(fault).__name__)
+    again = "The service cannot reach its database. In a few seconds look at how it stands, then try again."
+    return problem(503, "temporarily-unavailable", again, {"Retry-After": "2"})
 
 
 async def _unexpected(_request: Request, _fault: Exception) -> Response:
