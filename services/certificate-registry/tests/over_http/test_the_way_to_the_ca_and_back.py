@@ -7,6 +7,8 @@ from uuid import UUID
 
 import pytest
 
+from hosting.database import open_engine, sessions_of
+
 pytestmark = pytest.mark.integration
 CODE = "a-code-that-is-a-secret"
 
@@ -81,6 +83,16 @@ async def test_with_https_the_cookie_is_secure_and_bound_to_the_host(walker, reg
     from certificate_registry.routes.callback import _cookie_name
 
     assert _cookie_name(replace(registry.parts, public_url="https://sinete.example"), uuid4()).startswith("__Host-")
+
+
+async def test_while_the_database_is_away_people_get_a_page(registry):
+    from dataclasses import replace
+
+    from certificate_registry.routes.callback import go_to_ca
+
+    away = sessions_of(open_engine("postgresql://nobody@127.0.0.1:1/nothing"))
+    answer = await go_to_ca(replace(registry.parts, sessions=away), "a-ticket")
+    assert (answer.status_code, answer.media_type) == (503, "text/html")
 
 
 async def test_a_ticket_is_good_once(walker):

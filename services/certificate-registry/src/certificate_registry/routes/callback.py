@@ -5,6 +5,7 @@ Whoever comes back proves to be who left by a cookie that opening the ticket set
 
 import asyncio
 import hmac
+from collections.abc import Awaitable
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -20,6 +21,7 @@ from certificate_registry.storage import walks
 from certificate_registry.storage.tables import AccountRow, CertificateRow, OperatorRow, WalkRow
 from contracts.ca_connector import Authorisation, Callback, CertificateAuthority
 from hosting.calls import CallNotSent, CallOutcomeUnknown, CallRefused
+from hosting.database import AWAY, is_away
 from observability import carried_on, get_logger
 
 router = APIRouter(prefix="/ca", include_in_schema=False)
@@ -32,6 +34,10 @@ PATIENCE_S = 1.0
 @router.get("/authorisations/{ticket}")
 async def go_to_ca(parts: AppParts, ticket: str) -> Response:
     """Uses the ticket up, binds the browser by a cookie, and goes on to the CA."""
+    return await _or_page(_to_ca(parts, ticket), pages.try_again())
+
+
+async def _to_ca(parts: Parts, ticket: str) -> Response:
     now = parts.clock()
     async with parts.sessions() as session:
         row = await walks.by_ticket(session, secret.digest(ticket))
@@ -69,6 +75,10 @@ def _goes_to_ca(outcome: Authorisation) -> bool:
 @router.get("/callback")
 async def come_back(parts: AppParts, request: Request) -> Response:
     """The CA's redirect. State and cookie are used up before the connector is told, so it is told once."""
+    return await _or_page(_back(parts, request), pages.not_known_yet())
+
+
+async def _back(parts: Parts, request: Request) -> Response:
     brought = _read(request.query_params)
     row = await _bound(parts, request, brought) if brought else None
     if row is None or brought is None:
@@ -158,6 +168,17 @@ def _cookie_name(parts: Parts, walk_id: UUID) -> str:
 def _gone(parts: Parts, row: WalkRow, answer: Response) -> Response:
     answer.delete_cookie(_cookie_name(parts, row.id), path="/", secure=parts.https, httponly=True, samesite="lax")
     return answer
+
+
+async def _or_page(answer: Awaitable[Response], html: str) -> Response:
+    """People read this: while the database is away they get a page, too."""
+    try:
+        return await answer
+    except AWAY as fault:
+        if not is_away(fault):
+            raise
+        log.warning("the database is away", kind=type(fault).__name__)
+        return _page(html, 503)
 
 
 def _page(html: str, status: int) -> Response:
