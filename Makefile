@@ -20,7 +20,7 @@ $(VENV)/.complete: requirements.lock $(addsuffix /pyproject.toml,$(PACKAGES))
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@awk '/^uv==/{p=1} p{print} p&&!/\\$$/{exit}' requirements.lock > $(VENV)/uv.txt
 	@$(BIN)/python -m pip install -q --require-hashes -r $(VENV)/uv.txt
-	@$(BIN)/uv pip sync -q --no-config --require-hashes requirements.lock
+	@$(BIN)/uv pip sync -q --no-config --compile-bytecode --require-hashes requirements.lock
 	@$(BIN)/uv pip install -q --no-config --no-deps --no-build-isolation $(addprefix -e ,$(PACKAGES))
 	@touch $@
 
