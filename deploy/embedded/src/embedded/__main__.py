@@ -65,14 +65,15 @@ def main() -> None:
 @IN_STATE
 @click.option("--detach", is_flag=True, help="Return when all is healthy and leave it running.")
 @click.option("--port-base", type=click.IntRange(1024, 65400), help="The first of at most 100 ports (7400); remembered.")
-def up(state: State, *, detach: bool, port_base: int | None) -> None:
+@click.option("--into-log", is_flag=True, hidden=True, help="What is said is kept in a log: no secrets.")
+def up(state: State, *, detach: bool, port_base: int | None, into_log: bool) -> None:
     """Start everything and stay; Ctrl-C stops it. State is kept."""
     from embedded import running
 
     if detach:
         running.detach(state, port_base)
     else:
-        sys.exit(running.supervise(state, port_base))
+        sys.exit(running.supervise(state, port_base, into_log=into_log))
 
 
 @main.command()

@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -19,8 +20,8 @@ MARKS = {"ok": "[green]ok[/]", "degraded": "[yellow]not ready yet[/]", "down": "
 class Display:
     """Prints for one run of the supervisor."""
 
-    def __init__(self) -> None:
-        self.console = Console(highlight=False, soft_wrap=True)
+    def __init__(self, *, stderr: bool = False) -> None:
+        self.console = Console(highlight=False, soft_wrap=True, stderr=stderr)
         self.began = time.monotonic()
         self.last = ""
         self.told: set[str] = set()
@@ -69,17 +70,17 @@ class Display:
                 self.told.add(name)
                 self.say(f"{name}: ok ({time.monotonic() - self.began:.1f} s)")
 
-    def ready(self, stack: Stack) -> None:
-        """The addresses and the demo account."""
-        at, demo = stack.at, stack.status()["demo"]
+    def ready(self, status: dict[str, Any]) -> None:
+        """The addresses and the demo account, of what `sinete status --json` prints."""
+        services, demo = status["services"], status["demo"]
         rows = [
-            ("back office and API", at.service("certificate-registry")),
-            ("signing gateway", at.service("signing-gateway")),
-            ("mailbox (mails, SMS)", at.mailbox),
-            ("sandbox CA", at.sandbox_ca),
-            ("traces", at.traces),
-            ("Kafka", at.kafka),
-            ("PostgreSQL", at.postgres),
+            ("back office and API", services["certificate-registry"]["url"]),
+            ("signing gateway", services["signing-gateway"]["url"]),
+            ("mailbox (mails, SMS)", status["mailbox"]["url"]),
+            ("sandbox CA", status["sandbox_ca"]["url"]),
+            ("traces", status["traces"]["url"]),
+            ("Kafka", status["kafka"]["bootstrap"]),
+            ("PostgreSQL", status["postgres"]["url"]),
         ]
         operator, client, user = (demo.get(name) or {} for name in ("operator", "client_service", "ca_user"))
         if demo:
@@ -91,7 +92,7 @@ class Display:
                 ("user at the CA", f"{user.get('username')}  password {user.get('password')}  PIN {user.get('pin')}"),
             ]
         self.console.print(
-            f"\nSinete is ready ({time.monotonic() - self.began:.1f} s). The clock is at {stack.clock_status()['now']}."
+            f"\nSinete is ready ({time.monotonic() - self.began:.1f} s). The clock is at {status['clock']['now']}."
         )
         width = max(len(label) for label, _ in rows)
         for label, value in rows:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from embedded import clock, leftovers
 from embedded.asking import ask
@@ -23,8 +24,11 @@ DETACHED_WITHIN = 600.0
 """Seconds for the whole start, downloads included."""
 
 
-def supervise(state: State, port_base: int | None) -> int:
-    """Runs the stack until Ctrl-C, SIGTERM or `sinete down`. The exit code: 0 unless it was stopped before all was healthy."""
+def supervise(state: State, port_base: int | None, *, into_log: bool) -> int:
+    """Runs the stack until Ctrl-C, SIGTERM or `sinete down`. The exit code: 0 unless it was stopped before all was healthy.
+
+    `into_log`: what it says is kept in a log, where the demo account's secrets have no place.
+    """
     display = Display()
     with state.locked():
         base = state.claim(port_base)
@@ -38,7 +42,7 @@ def supervise(state: State, port_base: int | None) -> int:
         ports = Ports(base)
         if occupied := still_taken(ports.named(without=elsewhere(os.environ)), PATIENCE if crashed else 0):
             raise PortTaken(occupied, base, begun=state.has_begun())
-        return asyncio.run(run(state, ports, display))
+        return asyncio.run(run(state, ports, display, into_log=into_log))
 
 
 def still_taken(ports: dict[str, int], within: float) -> dict[str, int]:
@@ -55,7 +59,7 @@ def elsewhere(environ: Mapping[str, str]) -> list[str]:
     return [part for variable, parts in own.items() if environ.get(variable) for part in parts]
 
 
-async def run(state: State, ports: Ports, display: Display) -> int:
+async def run(state: State, ports: Ports, display: Display, *, into_log: bool) -> int:
     """Brings the stack up, keeps it until it is told to stop, takes it down."""
     from embedded.control import serving
     from embedded.supervisor import Stack
@@ -72,7 +76,10 @@ async def run(state: State, ports: Ports, display: Display) -> int:
                 await asyncio.wait({told, coming}, return_when=asyncio.FIRST_COMPLETED)
             if coming.done():
                 coming.result()
-                display.ready(stack)
+                if into_log:
+                    display.say("ready")
+                else:
+                    display.ready(stack.status())
                 await told
             return 0 if stack.phase == "ready" else 1
         finally:
@@ -98,9 +105,10 @@ def detach(state: State, port_base: int | None) -> None:
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     began = log.stat().st_size if log.exists() else 0
     base = [] if port_base is None else ["--port-base", str(port_base)]
+    display = Display(stderr=True)
     with log.open("ab") as output:
         supervisor = subprocess.Popen(
-            [sys.executable, "-m", "embedded", "up", "--state", str(state.folder), *base],
+            [sys.executable, "-m", "embedded", "up", "--into-log", "--state", str(state.folder), *base],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -108,7 +116,7 @@ def detach(state: State, port_base: int | None) -> None:
             start_new_session=True,
         )
     try:
-        wait_until_ready(state, supervisor, began)
+        status = wait_until_ready(state, supervisor, began)
     except BaseException:
         supervisor.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -116,10 +124,12 @@ def detach(state: State, port_base: int | None) -> None:
         raise
     # It is meant to outlive this process.
     supervisor.returncode = 0
+    with contextlib.suppress(OSError):
+        display.ready(status)
 
 
-def wait_until_ready(state: State, supervisor: "subprocess.Popen[bytes]", began: int) -> None:
-    """Shows what the supervisor says until it is ready."""
+def wait_until_ready(state: State, supervisor: "subprocess.Popen[bytes]", began: int) -> dict[str, Any]:
+    """Shows what the supervisor says until it is ready, and returns its status."""
     log, shown = state.log("supervisor"), began
     deadline = time.monotonic() + DETACHED_WITHIN
     while True:
@@ -134,12 +144,10 @@ def wait_until_ready(state: State, supervisor: "subprocess.Popen[bytes]", began:
         if ended:
             raise Refusal(f"Not started. All it said is in {log}")
         with contextlib.suppress(Refusal):
-            if ask(state, "/status")["supervisor"] == {
-                "pid": supervisor.pid,
-                "phase": "ready",
-                "port_base": state.stack()["port_base"],
-            }:
-                return
+            status = ask(state, "/status")
+            ready = {"pid": supervisor.pid, "phase": "ready", "port_base": state.stack()["port_base"]}
+            if status["supervisor"] == ready:
+                return status
         if time.monotonic() > deadline:
             raise CannotStart("The stack", f"it is not ready after {DETACHED_WITHIN:.0f} s. {tail(log, 15)}")
         time.sleep(0.1)

@@ -1,0 +1,199 @@
+"""The canary (control 38): the whole flow with every log at DEBUG, right codes and wrong ones; then no secret is anywhere."""
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+from uuid import uuid4
+
+import aiohttp
+import pytest
+
+from embedded.platform_api import until
+from embedded.searching import finds, known_to_ca, written
+from embedded.stack import Client, Stack, some_hashes
+from embedded.walk import Browser, newest_otp, sms_count
+from hosting.service_tokens import TokenIssuer
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+PORT_BASE = 17_600
+LOG_LEVEL = "DEBUG"
+PERSONAL = "canary-in-a-personal-message"
+
+
+class Seen:
+    """What the outside was told and gave: answers to search, and the secrets that passed by."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack, self.answers, self.secrets = stack, list[tuple[str, str]](), dict[str, str]()
+        self.mailbox = stack.status["mailbox"]["url"]
+
+    async def call(self, method: str, path: str, body: Any = None, *, data: bytes | None = None, token: str = "") -> Any:
+        """A call of the issuer's, whatever it answers."""
+        headers = {
+            "Authorization": f"Bearer {token or self.stack.demo['operator_api_token']}",
+            "Content-Type": "application/json",
+        }
+        url = f"{self.stack.url('certificate-registry')}/api/v1/{path}"
+        sent = json.dumps(body).encode() if data is None else data
+        async with aiohttp.ClientSession(headers=headers) as session, session.request(method, url, data=sent) as answer:
+            text = await answer.text()
+        told = json.loads(text) if text else {}
+        shown_once = {name: told[name] for name in ("token", "client_secret") if isinstance(told, dict) and name in told}
+        self.secrets |= {f"{name} of {path}": value for name, value in shown_once.items()}
+        if not shown_once:
+            self.answers.append((f"answer to {method} {path.partition('?')[0]}", text))
+        return told
+
+    async def new_otp(self, before: int) -> tuple[str, str]:
+        """The newest code, and one that is wrong."""
+        otp = await newest_otp(self.mailbox, after=before)
+        wrong = f"{(int(otp) + 123_457) % 1_000_000:06d}"
+        self.secrets |= {f"OTP {otp[:2]}…": otp, f"wrong OTP {wrong[:2]}…": wrong}
+        return otp, wrong
+
+    async def through_ca(self, authorization_url: str) -> None:
+        """CA A's pages, with a wrong password, a wrong code and a wrong PIN before the right ones."""
+        user, browser = self.stack.ca_user, Browser()
+        async with browser:
+            self.secrets["ticket " + authorization_url[-4:]] = authorization_url.rpartition("/")[2]
+            page = await browser.open(authorization_url)
+            page = await browser.submit(page, {"username": user.username, "password": "canary-wrong-password"})
+            page = await browser.submit(page, {"username": user.username, "password": user.password})
+            before = await sms_count(self.mailbox)
+            page = await browser.submit(page, {})
+            otp, wrong = await self.new_otp(before)
+            page = await browser.submit(page, {"otp": wrong, "pin": user.pin})
+            before = await sms_count(self.mailbox)
+            page = await browser.submit(page, {"otp": otp, "pin": "864209"})
+            otp, _ = await self.new_otp(before)
+            page = await browser.submit(page, {"otp": otp, "pin": user.pin})
+            self.answers.append(("outcome page", page.text))
+            brought = dict(parse_qsl(urlsplit(page.url).query))
+            assert {"code", "state", "iss"} <= set(brought), page.text
+            self.secrets |= {f"{name} {page.url[-4:]}": brought[name] for name in ("code", "state")}
+            self.answers.append(("page of a replay", (await browser.open(page.url)).text))
+
+
+@pytest.fixture(scope="module")
+def seen(stack: Stack) -> Seen:
+    """What passes by in this module."""
+    return Seen(stack)
+
+
+async def test_registration_and_renewal_at_ca_a(seen: Seen):
+    choices = await seen.call("GET", "certificate-authorities/choices")
+    ca = next(each["id"] for each in choices if each["name"] == "Sandbox CA A")
+    begun = await seen.stack.issuer.post("certificates", {"alias": "Canary", "certificate_authority_id": ca})
+    await seen.through_ca(begun["authorization_url"])
+    registration = f"registrations/{begun['registration_id']}"
+    chosen = await seen.call("POST", f"{registration}/credential", {"credential_id": "A-SEAL-3"})
+    assert chosen["status"] == "completed", chosen
+    renewal = await seen.stack.issuer.post(f"certificates/{seen.stack.demo['certificate_id']}/renewals")
+    await seen.through_ca(renewal["authorization_url"])
+    assert (await seen.call("GET", f"renewals/{renewal['id']}"))["status"] == "completed"
+
+
+async def test_codes_by_api(seen: Seen):
+    certificate = (await seen.call("GET", "certificates?alias=Contracts"))["items"][0]["id"]
+    before = await sms_count(seen.mailbox)
+    renewal = await seen.call("POST", f"certificates/{certificate}/renewals", {})
+    answer, pin = f"renewals/{renewal['id']}/authorisation", seen.stack.ca_user.pin
+    otp, wrong = await seen.new_otp(before)
+    for body in (
+        {"otp": wrong, "pin": pin},
+        {"otp": otp, "pin": "864209"},
+        {"otp": int(otp), "pin": [pin]},
+        {"otp": otp, "puk": pin},
+    ):
+        await seen.call("POST", answer, body)
+    await seen.call("POST", answer, data=f'{{"otp": "{otp}", "pin": "{pin}"'.encode())
+    await seen.call("POST", f"{answer}?otp={otp}&pin={pin}", {"otp": otp * 20, "pin": pin})
+    before = await sms_count(seen.mailbox)
+    await seen.call("POST", f"renewals/{renewal['id']}/challenge", {})
+    otp, _ = await seen.new_otp(before)
+    assert (await seen.call("POST", answer, {"otp": otp, "pin": pin}))["status"] == "completed"
+
+
+async def test_passwords_tokens_and_client_secrets(seen: Seen):
+    demo, gateway = seen.stack.demo, seen.stack.url("signing-gateway")
+    operator = demo["operator"]
+    assert (await seen.call("POST", "tokens", operator))["token"]
+    for password in ("canary-wrong-password", ["canary-wrong-password"]):
+        await seen.call("POST", "tokens", {**operator, "password": password})
+    await seen.call("GET", "certificates", token="canary-wrong-token")
+    made = await seen.call("POST", "client-services", {"certificate_id": demo["certificate_id"], "name": "Canary"})
+    rotated = await seen.call("POST", f"client-services/{made['id']}/secret")
+    await seen.call("POST", "certificate-authorities", {"name": "x", "client_secret": {"canary": "canary-client-secret"}})
+    client = Client(gateway, {**made, "client_secret": rotated["client_secret"]})
+
+    async def signed() -> bool:
+        async with aiohttp.ClientSession() as session:
+            for secret in (made["client_secret"], "canary-client-secret"):
+                basic = {"Authorization": aiohttp.encode_basic_auth(made["client_id"], secret)}
+                async with session.post(
+                    f"{gateway}/oauth2/token", data={"grant_type": "client_credentials"}, headers=basic
+                ) as refused:
+                    seen.answers.append(("answer of /oauth2/token", await refused.text()))
+        try:
+            return bool(await client.sign_at_last(demo["certificate_id"], some_hashes(3)))
+        except aiohttp.ClientResponseError:  # the new secret is on its way
+            return False
+
+    await until(signed, what="a signature with the new secret", every_s=0.5)
+    client.token = "canary-wrong-token"
+    seen.answers.append(("answer of signHash", str(await client.sign(demo["certificate_id"], some_hashes(1)))))
+
+
+async def test_a_personal_message(seen: Seen):
+    key = (seen.stack.state / "secrets" / "certificate-registry" / "service_key").read_text()
+    bearer = {"Authorization": f"Bearer {TokenIssuer('certificate-registry', key, lambda: seen.stack.now).issue('notifier')}"}
+    told = {"id": str(uuid4()), "channel": "email", "to": "ana.sousa@exemplo.example", "text": PERSONAL}
+    async with aiohttp.ClientSession(headers=bearer) as session:
+        for body in (told, {**told, "id": str(uuid4()), "channel": "sms"}, {**told, "html": [PERSONAL]}):
+            async with session.post(f"{seen.stack.url('notifier')}/internal/v1/messages", json=body) as answer:
+                seen.answers.append((f"answer {answer.status} to a message", await answer.text()))
+
+    async def delivered() -> bool:
+        return any(PERSONAL in mail["text"] for mail in await seen.stack.mails("ana.sousa@exemplo.example"))
+
+    await until(delivered, what="the message")
+
+
+async def test_no_secret_is_anywhere(seen: Seen):
+    places = [*await written(seen.stack), *seen.answers]
+    places += [("a mail", f"{mail['text']}{mail['html']}") for mail in await seen.stack.mails() if PERSONAL not in mail["text"]]
+    assert all("LOG_LEVEL=DEBUG" in text for where, text in places if where.endswith("environ"))
+    secrets = {**seen.secrets, **kept_secrets(seen.stack), "personal message": PERSONAL, "wrong PIN": "864209"}
+    secrets |= {f"{word} typed": f"canary-{word}" for word in ("wrong-password", "wrong-token", "client-secret")}
+    kinds = {where.split()[0].split("/")[0] for where, _ in places}
+    assert {"logs", "topic", "trace", "answer", "ca-connector's", "notifier's"} <= kinds, "not everything was searched"
+    ca = seen.stack.state / "sandbox-ca"
+    assert sorted({*finds(places, secrets), *known_to_ca(places, ca)}) == []
+    code = next(secret for what, secret in secrets.items() if what.startswith("code "))
+    assert known_to_ca([("here", f"?code={code}&x")], ca) == ["a secret of the CA's in here"], "the search itself works"
+
+
+def kept_secrets(stack: Stack) -> dict[str, str]:
+    """What lies in the secret files, and what the demo account was given."""
+    demo, user = stack.demo, stack.ca_user
+    found = {
+        "operator's password": demo["operator"]["password"],
+        "operator's API token": demo["operator_api_token"],
+        "administrator's API token": demo["administrator_api_token"],
+        "client secret": demo["client_service"]["client_secret"],
+        "PIN": user.pin,
+        "password at the CA": user.password,
+    }
+    for file in (stack.state / "secrets").rglob("*"):
+        if file.is_file() and file.name not in {"service-keys.json", "mailbox-certificate.pem"}:
+            found[f"{file.parent.name}'s {file.name}"] = secret_part(file)
+    return found
+
+
+def secret_part(file: Path) -> str:
+    """The secret itself: of a key a line of its middle, of a URL the password."""
+    text = file.read_text().strip()
+    if text.startswith("-----BEGIN"):
+        return text.splitlines()[1]
+    return urlsplit(text).password or text
