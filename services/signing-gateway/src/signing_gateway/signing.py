@@ -88,9 +88,12 @@ class Signer:
             self._known.grants.get(service.certificate_id),
             self._clock(),
         )
-        if not self._topics.caught_up or self._topics.confirmed_age() > CURRENT_WITHIN:
+        if not self._current():
             raise NotCurrent
         return permit
+
+    def _current(self) -> bool:
+        return self._topics.caught_up and self._topics.confirmed_age() <= CURRENT_WITHIN
 
     async def sign(self, client_service_id: UUID, order: Order) -> list[str]:
         """Base64 signatures in the order of the hashes. Raises a refusal of `refusals`."""
@@ -170,7 +173,8 @@ class Signer:
         return await asyncio.to_thread(all_verify, key, order.algorithm.hash_oid, order.digests, signatures)
 
     def _in_time(self, permit: Permit, units: Units) -> bool:
-        return boottime() < units.allowance.deadline and self._clock() < permit.grant.expires_at
+        """A process that slept during the call knows nothing of what happened meanwhile."""
+        return boottime() < units.allowance.deadline and self._clock() < permit.grant.expires_at and self._current()
 
     async def _told(self, permit: Permit, units: Units) -> None:
         """Counts the units and tells them; returns only when every in-sync replica has the event."""

@@ -186,11 +186,11 @@ async def test_what_cannot_be_told_is_not_released_and_stays_charged(bed):
     assert sum(bed.ledger.done.values()) == 1
 
 
-async def test_an_answer_after_the_grants_end_is_dropped_and_stays_charged(bed):
-    def pass_time():
-        bed.now += timedelta(days=60)
-
-    bed.authority.before_answer = pass_time
+@pytest.mark.parametrize(
+    "meanwhile", [lambda bed: setattr(bed, "now", bed.now + timedelta(days=60)), lambda bed: setattr(bed.topics, "age", 20.0)]
+)
+async def test_an_answer_after_the_grants_end_or_a_sleep_is_dropped_and_stays_charged(bed, meanwhile):
+    bed.authority.before_answer = lambda: meanwhile(bed)
     assert (await bed.sign(DIGESTS[0]))[0] == 503
     assert bed.teller.told[0].outcome == "unknown"
 
