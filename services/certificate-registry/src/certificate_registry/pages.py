@@ -5,6 +5,7 @@ from datetime import datetime
 from hashlib import sha256
 from importlib import resources
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -70,6 +71,28 @@ def _completed(kind: str, told: Authorisation, alias: str, zone: str) -> str:
         "Client services that were suspended stay inactive: activate them in the platform.",
         kind="done",
         facts=until,
+    )
+
+
+def front(public_url: str) -> str:
+    """Where somebody lands who opens the bare address."""
+    return _render(
+        "Certificate registry",
+        "Operators keep certificates, client services and renewals by the API. Its calls take an operator's token.",
+        kind="waiting",
+        facts={"API": f"{public_url}/api/v1", "Its description (OpenAPI)": f"{public_url}/api/v1/openapi.json"},
+    )
+
+
+def certificate(public_url: str, certificate_id: UUID) -> str:
+    """Where a mail's link leads: what can be done with a certificate, said without knowing who asks."""
+    at = f"{public_url}/api/v1/certificates/{certificate_id}"
+    return _render(
+        "A certificate",
+        "Look at it, renew its access or give the access up by the API, with an operator's token.",
+        "The answer to a renewal holds the address that leads you to the certificate authority.",
+        kind="waiting",
+        facts={"Certificate": certificate_id, "Look at it": f"GET {at}", "Renew its access": f"POST {at}/renewals"},
     )
 
 

@@ -253,3 +253,15 @@ async def test_a_registration_offers_credentials_and_is_listed_once_it_is_comple
     assert certificate["ca_access"]["state"] == "none"
     await registry.hear(make.grant(UUID(walker.certificate)))
     assert (await registry.call("GET", listed, walker.token)).json["ca_access"]["state"] == "active"
+
+
+async def test_a_mails_link_leads_to_a_page_that_says_the_same_whether_or_not_there_is_such_a_certificate(registry):
+    account, _ = await registry.issuer()
+    known = await registry.certificate(account)
+    unknown = UUID(int=1)
+    pages = [await registry.call("GET", f"/certificates/{one}") for one in (known, unknown)]
+    assert [page.status for page in pages] == [200, 200]
+    assert pages[0].text.replace(str(known), "") == pages[1].text.replace(str(unknown), "")
+    assert "script" not in pages[0].text
+    assert (await registry.call("GET", "/certificates/no-id")).status == 422
+    assert (await registry.call("GET", "/")).status == 200

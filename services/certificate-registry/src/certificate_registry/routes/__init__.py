@@ -9,6 +9,7 @@ from certificate_registry.routes import (
     certificate_authorities,
     certificates,
     client_services,
+    front,
     operators,
     records,
     registrations,
@@ -54,5 +55,6 @@ def http(parts: Parts) -> ASGIApp:
 
     app.include_router(api)
     app.include_router(callback.router)
+    app.include_router(front.router)
     install_refusals(app)
     return Shield(app, https=parts.https)
