@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from ca_connector import walk as rules
 from ca_connector.completing import Won, complete, fail, refused_credential
 from ca_connector.csc import CscRefused, Described, TokenRefused
-from ca_connector.facts import CertificateUnusable, facts_of
+from ca_connector.facts import CertificateUnusable, facts_of, key_digest
 from ca_connector.oauth import ClientRejected, GrantInvalid, MetadataMismatch, Tokens
 from ca_connector.outbound import CaAnswerUnknown, CaNotReached
 from ca_connector.parts import Ca, Parts
@@ -166,23 +166,23 @@ class Walking:
     async def _offer(self, ca: Ca, walk: Walk, mine: KeptTokens) -> Walk:
         """The credentials that the account at the CA has, with why one cannot be chosen."""
         ids = await ca.csc.credential_ids(mine.access)
-        async with self.parts.sessions() as session:
-            taken = await accesses.taken_by(session, ca.profile.id, ids)
-        offered = [await self._offered(ca, mine, each, is_taken=each in taken) for each in ids]
+        offered = [await self._offered(ca, mine, each) for each in ids]
         shown = [each.model_dump(mode="json") for each in offered if each is not None]
         async with self.parts.sessions.begin() as session:
             await walks.change(session, walk.row.id, status="awaiting-credential", offered=shown, exchanging_since=None)
         return await self.load(walk.row.id)
 
-    async def _offered(self, ca: Ca, mine: KeptTokens, credential_id: str, *, is_taken: bool) -> OfferedCredential | None:
+    async def _offered(self, ca: Ca, mine: KeptTokens, credential_id: str) -> OfferedCredential | None:
         """One credential as it is offered; None for an entry that is no signing credential."""
         try:
             described = await ca.csc.describe(mine.access, credential_id)
             facts = facts_of(credential_id, described.chain, described.multisign)
         except (CscRefused, CertificateUnusable):
             return None
+        async with self.parts.sessions() as session:
+            taken = await accesses.key_is_taken(session, key_digest(described.chain))
         reasons = {
-            "credential-taken": is_taken,
+            "credential-taken": taken,
             "credential-disabled": not described.enabled,
             "certificate-expired": facts.valid_until <= self.parts.clock(),
         }

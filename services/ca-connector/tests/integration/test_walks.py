@@ -95,6 +95,18 @@ async def test_what_is_offered_says_what_cannot_be_chosen_and_why(connector):
     assert (await connector.act(walk, "credential", {"credential_id": "SEAL-2"}))[1]["status"] == "completed"
 
 
+async def test_a_key_that_another_profile_of_the_same_ca_registered_is_taken(connector):
+    await connector.registered(await connector.profile(), "SEAL-1")
+    _, walk = await connector.returned(await connector.begin(await connector.profile(policy={"usage_limit": 10})))
+    assert {each["credential_id"]: each["reason"] for each in walk["offered"]}["SEAL-1"] == "credential-taken"
+
+
+async def test_two_profiles_that_choose_one_key_at_once_have_one_winner(connector):
+    walks = [(await connector.returned(await connector.begin(await connector.profile())))[1] for _ in range(2)]
+    await asyncio.gather(*(connector.act(walk, "credential", {"credential_id": "SEAL-1"}) for walk in walks))
+    assert len(await connector.told(CaAccessGranted)) == 1
+
+
 async def test_choosing_again_answers_the_same_and_grants_once(connector):
     profile = await connector.profile()
     _, walk = await connector.returned(await connector.begin(profile))

@@ -1,7 +1,7 @@
 """Access to certificates as rows: epochs, the fence, sealed tokens, withdrawals, tokens to revoke."""
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID, uuid4
@@ -23,10 +23,10 @@ By = Literal["certificate-authority", "operator"]
 class KeptTokens:
     """What signs in somebody's name. Instants are seconds since the epoch by our clock."""
 
-    access: str
+    access: str = field(repr=False)
     access_ends: float
-    refresh: str | None
-    sad: str | None = None
+    refresh: str | None = field(repr=False)
+    sad: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -58,12 +58,10 @@ async def access_to(session: AsyncSession, certificate_id: UUID, sealer: Sealer,
     return Access(**columns, tokens=tokens)
 
 
-async def taken_by(session: AsyncSession, authority_id: UUID, credential_ids: list[str]) -> dict[str, UUID]:
-    """Which of these credentials are registered already, and for which certificate."""
-    asked = sa.select(ACCESS.c.credential_id, ACCESS.c.certificate_id).where(
-        ACCESS.c.certificate_authority_id == authority_id, ACCESS.c.credential_id.in_(credential_ids), ACCESS.c.state != "deleted"
-    )
-    return {row.credential_id: row.certificate_id for row in await session.execute(asked)}
+async def key_is_taken(session: AsyncSession, digest: str) -> bool:
+    """Whether a certificate of this key is registered already, by whatever CA profile."""
+    asked = sa.select(ACCESS.c.certificate_id).where(ACCESS.c.key_digest == digest, ACCESS.c.state != "deleted")
+    return await session.scalar(asked.limit(1)) is not None
 
 
 async def store(session: AsyncSession, access: Access, sealer: Sealer) -> None:

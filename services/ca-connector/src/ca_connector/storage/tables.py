@@ -74,6 +74,8 @@ ACCESS = sa.Table(
         unique=True,
         postgresql_where=sa.text("state <> 'deleted'"),
     ),
+    # One key has one grant at a time, whatever profile it was registered by: two would add up their limits.
+    sa.Index("ca_access_key", "key_digest", unique=True, postgresql_where=sa.text("state <> 'deleted'")),
 )
 """What we may do with a certificate now: its newest epoch, its tokens. state: good, withdrawn, given-up, deleted."""
 
