@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from observability import Health
-from observability.http import REQUESTS, admin_app, traced
+from observability.http import REQUESTS, admin_app, public_health, traced
 from observability.traces import Cleaned
 
 CANARY = "c4n4ryM4rk3r"
@@ -151,6 +151,18 @@ async def test_readiness_tells_each_check(ask):
     up = True
     health.draining()
     assert await ask(inside, "/readyz") == (503, b'{"status":"draining","checks":{"database":"ok","bus":"ok"}}')
+
+
+async def test_why_a_service_is_not_ready_is_told_inside_and_not_to_strangers(ask):
+    async def database():
+        raise OSError(f"{CANARY}.internal refused")
+
+    health = Health()
+    health.check("database", database)
+    outside = public_health(health)
+    assert await ask(outside, "/readyz") == (503, b'{"status":"not-ready"}')
+    assert (await ask(outside, "/livez"))[0] == 200
+    assert (await ask(outside, "/metrics"))[0] == 404
 
 
 async def test_a_check_that_hangs_is_not_ready(ask, monkeypatch):

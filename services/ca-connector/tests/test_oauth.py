@@ -3,8 +3,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from ca_connector.address import Allowed
-from ca_connector.oauth import ClientOfCa, ClientRejected, GrantInvalid, MetadataMismatch, OAuth
+from ca_connector.csc import Sad
+from ca_connector.oauth import LONGEST_LIFE_S, ClientOfCa, ClientRejected, GrantInvalid, MetadataMismatch, OAuth
 from ca_connector.outbound import CaAnswerUnknown, Outbound
+from ca_connector.storage.access import KeptTokens
 
 CALLBACK = "http://127.0.0.1:7400/ca/callback"
 
@@ -89,7 +91,33 @@ async def test_our_own_wrong_secret_is_never_taken_for_a_dead_grant(ca, oauth):
         await oauth.refresh(wrong, ca.tokens()["refresh_token"])
 
 
-@pytest.mark.parametrize("mood", [500, 503, 429, 404, "cut", (200, {}), (200, {"access_token": ""}), (200, [1])])
+async def test_a_lifetime_that_no_clock_can_add_is_cut(ca, oauth, us):
+    ca.expires_in = 10**400
+    assert (await oauth.refresh(us, ca.tokens()["refresh_token"])).expires_in == LONGEST_LIFE_S
+
+
+async def test_what_is_secret_is_in_no_representation(ca, oauth, us):
+    tokens, departure = await oauth.refresh(us, ca.tokens()["refresh_token"]), await oauth.departure(us)
+    kept = KeptTokens(tokens.access, 0.0, tokens.refresh, "canary-sad")
+    told = f"{us!r} {tokens!r} {departure!r} {kept!r} {Sad('canary-sad', 1, 1)!r}"
+    secrets = (us.client_secret, tokens.access, str(tokens.refresh), departure.state, departure.verifier, "canary-sad")
+    assert not [secret for secret in secrets if secret in told]
+
+
+@pytest.mark.parametrize(
+    "mood",
+    [
+        500,
+        503,
+        429,
+        404,
+        "cut",
+        (200, {}),
+        (200, {"access_token": ""}),
+        (200, {"access_token": "x", "expires_in": -1}),
+        (200, [1]),
+    ],
+)
 async def test_an_outage_is_never_taken_for_a_dead_grant(ca, oauth, us, mood):
     ca.moods["oauth2/token"].append(mood)
     with pytest.raises(CaAnswerUnknown):

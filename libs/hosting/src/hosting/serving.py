@@ -15,7 +15,7 @@ from hosting.clock import Clock
 from hosting.database import migrate
 from hosting.settings import ProcessSettings
 from observability import Health, get_logger, set_up
-from observability.http import admin_app, traced
+from observability.http import admin_app, public_health, traced
 
 log = get_logger(__name__)
 TSettings = TypeVar("TSettings", bound=ProcessSettings)
@@ -55,9 +55,9 @@ async def _live(build: Callable[[TSettings, Clock], App], settings: TSettings, c
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     for step in app.on_start:
         await step()
-    inside = admin_app(app.health)
-    admin = _server(inside, settings.listen_host, settings.admin_port)
-    public = _server(_with_health(traced(app.routes, app.name), inside), settings.listen_host, settings.listen_port)
+    admin = _server(admin_app(app.health), settings.listen_host, settings.admin_port)
+    outside = _with_health(traced(app.routes, app.name), public_health(app.health))
+    public = _server(outside, settings.listen_host, settings.listen_port)
     servers = [asyncio.create_task(server.serve()) for server in (admin, public)]
     background = [asyncio.create_task(_kept_up(work, stopping)) for work in app.background]
     log.info("started", service=app.name)
@@ -110,12 +110,12 @@ def _server(app: ASGIApp, host: str, port: int) -> uvicorn.Server:
     return server
 
 
-def _with_health(routes: ASGIApp, admin: ASGIApp) -> ASGIApp:
+def _with_health(routes: ASGIApp, healths: ASGIApp) -> ASGIApp:
     """The public port answers the two health paths too, and nothing else of the admin port."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         health = scope["type"] == "http" and scope["path"] in {"/livez", "/readyz"}
-        await (admin if health else routes)(scope, receive, send)
+        await (healths if health else routes)(scope, receive, send)
 
     return app
 

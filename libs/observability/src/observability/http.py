@@ -26,6 +26,7 @@ DURATION = Histogram(
 IN_FLIGHT = Gauge("http_requests_in_flight", "HTTP requests under way")
 
 UNTRACED = frozenset({"/livez", "/readyz", "/metrics"})
+_PLAIN = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'"}
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -103,15 +104,24 @@ def _route(scope: Scope) -> str:
 def admin_app(health: Health) -> Starlette:
     """The admin port: `/livez`, `/readyz` (200 or 503, JSON with each check) and `/metrics`."""
 
-    async def livez(_request: Request) -> Response:
-        return PlainTextResponse("ok")
-
-    async def readyz(_request: Request) -> Response:
-        readiness = await health.readiness()
-        body = {"status": readiness.status, "checks": readiness.checks}
-        return JSONResponse(body, 200 if readiness.ready else 503, {"Cache-Control": "no-store"})
-
     async def metrics(_request: Request) -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
-    return Starlette(routes=[Route("/livez", livez), Route("/readyz", readyz), Route("/metrics", metrics)])
+    return Starlette(routes=[*_health_routes(health, reasons=True), Route("/metrics", metrics)])
+
+
+def public_health(health: Health) -> Starlette:
+    """`/livez` and `/readyz` for a port that strangers reach: why a service is not ready is not for them."""
+    return Starlette(routes=_health_routes(health, reasons=False))
+
+
+def _health_routes(health: Health, *, reasons: bool) -> list[Route]:
+    async def livez(_request: Request) -> Response:
+        return PlainTextResponse("ok", headers=_PLAIN)
+
+    async def readyz(_request: Request) -> Response:
+        readiness = await health.readiness()
+        body = {"status": readiness.status, **({"checks": readiness.checks} if reasons else {})}
+        return JSONResponse(body, 200 if readiness.ready else 503, _PLAIN)
+
+    return [Route("/livez", livez), Route("/readyz", readyz)]

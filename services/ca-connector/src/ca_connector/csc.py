@@ -1,6 +1,6 @@
 """The CSC client, v2.0.0.2 and v1.0.4 by the profile's dialect. It says plainly what became of each call."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ca_connector.outbound import Answer, CaAnswerUnknown, Json, Outbound
@@ -46,7 +46,7 @@ class Described:
 class Sad:
     """Signature activation data, for `count` signatures, good for `expires_in` seconds."""
 
-    value: str
+    value: str = field(repr=False)
     count: int
     expires_in: int
 

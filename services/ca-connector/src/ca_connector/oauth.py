@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote_plus, urlencode
 
 import aiohttp
@@ -14,6 +14,7 @@ from hosting import boottime
 
 METADATA_LIFE_S = 600
 STATE_BYTES = 32
+LONGEST_LIFE_S = 100 * 366 * 86_400
 
 
 class GrantInvalid(Exception):
@@ -34,7 +35,7 @@ class ClientOfCa:
 
     issuer: str
     client_id: str
-    client_secret: str
+    client_secret: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class Endpoints:
 class Tokens:
     """What the token endpoint gave. `expires_in` in seconds."""
 
-    access: str
-    refresh: str | None
+    access: str = field(repr=False)
+    refresh: str | None = field(repr=False)
     expires_in: int
     access_ends_in: int | None  # the CA's own end of the whole access, where it says one
 
@@ -60,9 +61,9 @@ class Tokens:
 class Departure:
     """How a walk begins: where to, and what must come back."""
 
-    url: str
-    state: str
-    verifier: str
+    url: str = field(repr=False)
+    state: str = field(repr=False)
+    verifier: str = field(repr=False)
 
 
 class OAuth:
@@ -158,8 +159,13 @@ def _basic(client: ClientOfCa) -> str:
 
 
 def _tokens(answer: Answer) -> Tokens:
-    access, refresh, ends = (answer.body.get(name) for name in ("access_token", "refresh_token", "refresh_expires_in"))
-    lives = answer.body.get("expires_in", 3_600)
-    if not isinstance(access, str) or not access or not isinstance(lives, int):
+    access, refresh = answer.body.get("access_token"), answer.body.get("refresh_token")
+    lives = _life(answer.body.get("expires_in", 3_600))
+    if not isinstance(access, str) or not access or lives is None:
         raise CaAnswerUnknown("the CA's token endpoint answered no token")
-    return Tokens(access, refresh if isinstance(refresh, str) else None, lives, ends if isinstance(ends, int) else None)
+    return Tokens(access, refresh if isinstance(refresh, str) else None, lives, _life(answer.body.get("refresh_expires_in")))
+
+
+def _life(told: object) -> int | None:
+    """A lifetime in seconds, no longer than a clock can add; None for what is no number of seconds."""
+    return min(told, LONGEST_LIFE_S) if isinstance(told, int) and not isinstance(told, bool) and told >= 0 else None

@@ -79,7 +79,7 @@ class Ended:
 def expires_at(granted_at: datetime, policy: AccessPolicy, *, ca_end_s: int | None, not_after: datetime) -> datetime:
     """The earliest of the policy's end, the CA's own, and the certificate's."""
     ends = [granted_at + timedelta(seconds=policy.lifetime_s), not_after]
-    if ca_end_s is not None and ca_end_s > 0:
+    if ca_end_s is not None and 0 < ca_end_s < policy.lifetime_s:
         ends.append(granted_at + timedelta(seconds=ca_end_s))
     return min(ends)
 

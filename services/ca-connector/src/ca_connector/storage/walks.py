@@ -1,7 +1,7 @@
 """Walks as rows. What is secret of a walk under way is sealed in `hidden` and forgotten at its end."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -35,7 +35,7 @@ class Walk:
     """A walk as it stands, with what is hidden opened."""
 
     row: sa.Row[Any]
-    hidden: Hidden
+    hidden: Hidden = field(repr=False)
 
     @property
     def status(self) -> Status:
