@@ -15,7 +15,7 @@ def test_sixty_days_are_sixty_times_86400_seconds_from_the_token_request():
 
 @pytest.mark.parametrize(
     ("ca_end_s", "not_after", "days"),
-    [(86_400 * 10, 900, 10), (86_400 * 400, 30, 30), (86_400 * 400, 900, 60), (0, 900, 60), (-1, 900, 60)],
+    [(86_400 * 10, 900, 10), (86_400 * 400, 30, 30), (86_400 * 400, 900, 60), (0, 900, 60), (-1, 900, 60), (10**18, 900, 60)],
 )
 def test_the_earliest_of_policy_ca_and_certificate_ends_an_epoch(ca_end_s, not_after, days):
     assert expires_at(NOW, AccessPolicy(), ca_end_s=ca_end_s, not_after=NOW + not_after * DAY) == NOW + days * DAY
