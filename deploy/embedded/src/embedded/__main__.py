@@ -89,17 +89,22 @@ def down(state: State) -> None:
 @IN_STATE
 @click.option("--json", "as_json", is_flag=True, help="For scripts: everything, with the demo account's secrets.")
 def status(state: State, *, as_json: bool) -> None:
-    """Tell how every process is."""
+    """Tell how every process is, where everything is and the demo account's credentials."""
     from embedded.asking import ask
 
     now = ask(state, "/status")
     if as_json:
         click.echo(json.dumps(now, indent=1))
         return
+    from embedded.display import addresses
+
     click.echo(f"{now['supervisor']['phase']}; the clock is at {now['clock']['now']}")
     for name, part in (now["services"] | now["parts"]).items():
         restarted = f"  restarts: {part['restarts']}" if part["restarts"] else ""
         click.echo(f"  {name:<22}{part['health']:<10}{part['pid'] or '-':<9}{part.get('url', '')}{restarted}")
+    click.echo()
+    for line in addresses(now):
+        click.echo(line)
 
 
 @main.command()

@@ -10,11 +10,13 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from embedded.ports import SERVICES
 from embedded.supervisor import PARTS, Stack
 
-MARKS = {"ok": "[green]ok[/]", "degraded": "[yellow]not ready yet[/]", "down": "[yellow]starting[/]"}
+MARKS = {"ok": Text("ok", "green"), "degraded": Text("not ready yet", "yellow"), "down": Text("starting", "yellow")}
+WAITING = Text("waiting", "dim")
 
 
 class Display:
@@ -54,7 +56,7 @@ class Display:
         )
         for name in (*PARTS, *SERVICES):
             kept = stack.kept.get(name)
-            table.add_row(name, MARKS[kept.health] if kept else "[dim]waiting[/]")
+            table.add_row(name, MARKS[kept.health] if kept else WAITING)
         return table
 
     async def tell(self, stack: Stack) -> None:
@@ -72,31 +74,36 @@ class Display:
 
     def ready(self, status: dict[str, Any]) -> None:
         """The addresses and the demo account, of what `sinete status --json` prints."""
-        services, demo = status["services"], status["demo"]
-        rows = [
-            ("back office and API", services["certificate-registry"]["url"]),
-            ("signing gateway", services["signing-gateway"]["url"]),
-            ("mailbox (mails, SMS)", status["mailbox"]["url"]),
-            ("sandbox CA", status["sandbox_ca"]["url"]),
-            ("traces", status["traces"]["url"]),
-            ("Kafka", status["kafka"]["bootstrap"]),
-            ("PostgreSQL", status["postgres"]["url"]),
-        ]
-        operator, client, user = (demo.get(name) or {} for name in ("operator", "client_service", "ca_user"))
-        if demo:
-            rows += [
-                ("operator", f"{operator.get('email')}  password {operator.get('password')}"),
-                ("operator's API token", str(demo.get("operator_api_token"))),
-                ("certificate", str(demo.get("certificate_id"))),
-                ("client service", f"{client.get('client_id')}  secret {client.get('client_secret')}"),
-                ("user at the CA", f"{user.get('username')}  password {user.get('password')}  PIN {user.get('pin')}"),
-            ]
         self.console.print(
             f"\nSinete is ready ({time.monotonic() - self.began:.1f} s). The clock is at {status['clock']['now']}."
         )
-        width = max(len(label) for label, _ in rows)
-        for label, value in rows:
-            self.console.print(f"  {label:<{width}}  {value}", markup=False)
+        for line in addresses(status):
+            self.console.print(line, markup=False)
         self.console.print(
             "\nsinete status | logs [SERVICE] | clock --advance 53d | down. Ctrl-C stops everything; state is kept.", markup=False
         )
+
+
+def addresses(status: dict[str, Any]) -> list[str]:
+    """A line for each address and each credential of the demo account, of what `sinete status --json` prints."""
+    services, demo = status["services"], status["demo"]
+    rows = [
+        ("operators' API", services["certificate-registry"]["url"]),
+        ("signing gateway", services["signing-gateway"]["url"]),
+        ("mailbox (mails, SMS)", status["mailbox"]["url"]),
+        ("sandbox CA", status["sandbox_ca"]["url"]),
+        ("traces", status["traces"]["url"]),
+        ("Kafka", status["kafka"]["bootstrap"]),
+        ("PostgreSQL", status["postgres"]["url"]),
+    ]
+    operator, client, user = (demo.get(name) or {} for name in ("operator", "client_service", "ca_user"))
+    if demo:
+        rows += [
+            ("operator", f"{operator.get('email')}  password {operator.get('password')}"),
+            ("operator's API token", str(demo.get("operator_api_token"))),
+            ("certificate", str(demo.get("certificate_id"))),
+            ("client service", f"{client.get('client_id')}  secret {client.get('client_secret')}"),
+            ("user at the CA", f"{user.get('username')}  password {user.get('password')}  PIN {user.get('pin')}"),
+        ]
+    width = max(len(label) for label, _ in rows)
+    return [f"  {label:<{width}}  {value}" for label, value in rows]
