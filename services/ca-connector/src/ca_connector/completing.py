@@ -57,10 +57,9 @@ async def complete(parts: Parts, ca: Ca, walk_id: UUID, won: Won) -> Walk:
             walk = await walks.load(session, walk_id, parts.sealer, lock=True)
             if walk.status not in rules.OPEN:
                 return walk
-            epoch, version = await _next(parts, session, walk)
+            epoch, version = await next_epoch(parts, session, walk)
             if epoch is None:
-                ended = rules.Ended("failed", "renewed-by-another-operator")
-                await walks.end(session, walk_id, ended, parts.sealer, parts.clock())
+                await walks.end(session, walk_id, rules.TOO_LATE, parts.sealer, parts.clock())
                 return await walks.load(session, walk_id, parts.sealer)
             access = Access(
                 walk.row.certificate_id,
@@ -78,7 +77,7 @@ async def complete(parts: Parts, ca: Ca, walk_id: UUID, won: Won) -> Walk:
         return await fail(parts, walk_id, rules.Ended("failed", "credential-taken"))
 
 
-async def _next(parts: Parts, session: AsyncSession, walk: Walk) -> tuple[int | None, int]:
+async def next_epoch(parts: Parts, session: AsyncSession, walk: Walk) -> tuple[int | None, int]:
     """The epoch this walk opens and its token version; no epoch when another walk was first."""
     try:
         now_there = await accesses.access_to(session, walk.row.certificate_id, parts.sealer, lock=True)

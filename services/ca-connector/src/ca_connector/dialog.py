@@ -4,7 +4,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from ca_connector import walk as rules
-from ca_connector.completing import Won, complete, fail
+from ca_connector.completing import Won, complete, fail, next_epoch
 from ca_connector.csc import CodesRefused, CscRefused, TokenRefused
 from ca_connector.outbound import CaAnswerUnknown, CaNotReached
 from ca_connector.parts import Ca
@@ -58,6 +58,9 @@ class Dialog:
                 return walk
             if walk.status != "awaiting-authorisation":
                 raise rules.NotNow(walk.status)
+            if (await next_epoch(self._parts, session, walk))[0] is None:  # said before a code is spent on nothing
+                await walks.end(session, walk_id, rules.TOO_LATE, self._parts.sealer, now)
+                return await walks.load(session, walk_id, self._parts.sealer)
             tried = await walks.answers_for(session, walk.row, walk.row.credential_id, now)
             left = rules.MAX_ANSWERS - tried
             given = {"otp": codes.otp, "pin": codes.pin}

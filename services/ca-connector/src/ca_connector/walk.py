@@ -76,6 +76,9 @@ class Ended:
     reason: str
 
 
+TOO_LATE = Ended("failed", "renewed-by-another-operator")
+
+
 def expires_at(granted_at: datetime, policy: AccessPolicy, *, ca_end_s: int | None, not_after: datetime) -> datetime:
     """The earliest of the policy's end, the CA's own, and the certificate's."""
     ends = [granted_at + timedelta(seconds=policy.lifetime_s), not_after]

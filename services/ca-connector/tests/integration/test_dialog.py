@@ -101,6 +101,17 @@ async def test_a_code_is_good_for_two_minutes_and_a_late_one_is_never_sent_to_th
     assert (await answered(connector, walk))[1]["status"] == "completed"
 
 
+async def test_who_answers_after_another_operator_renewed_is_told_so_and_the_ca_compares_nothing(connector, dialog):
+    profile, certificate = dialog
+    late, first = [await connector.begin(profile, certificate, "renewal") for _ in range(2)]
+    assert (await answered(connector, first))[1]["status"] == "completed"
+    connector.ca.compared = 0
+    _, told = await answered(connector, late, otp=wrong(connector.ca.otp))
+    assert (told["status"], told["reason"]) == ("failed", "renewed-by-another-operator")
+    assert connector.ca.compared == 0
+    assert [event.epoch for event in await connector.told(CaAccessGranted)] == [1, 2]
+
+
 async def test_a_lock_at_the_ca_is_final(connector, dialog):
     profile, certificate = dialog
     walk = await connector.begin(profile, certificate, "renewal")
