@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from certificate_registry.storage.tables import ApiTokenRow, OperatorRow
+from contracts.ca_connector import AccessPolicy
 
 pytestmark = pytest.mark.integration
 ANY_ID = "6f0a4a0e-0000-4000-8000-000000000001"  # the same in every worker, which names tests by it
@@ -178,3 +179,15 @@ async def test_every_answer_carries_the_protective_headers(registry):
             assert headers["X-Content-Type-Options"] == "nosniff"
             assert headers["Cache-Control"] == "no-store"
             assert headers["Referrer-Policy"] == "no-referrer"
+
+
+async def test_what_a_change_of_a_policy_leaves_out_stays_as_it_is(registry):
+    _, token = await registry.operator("administrator")
+    connector = registry.connector
+    few = AccessPolicy(usage_limit=10, warn_above_bp=5_000)
+    connector.authority = connector.authority.model_copy(update={"policy": few})
+    change = {"policy": {"lifetime_s": 30 * 86_400}}
+    answer = await registry.call("PATCH", f"certificate-authorities/{connector.authority.id}", token, change)
+    assert answer.status == 200, answer.text
+    told = connector.asked[-1][1]["policy"]
+    assert told == {**few.model_dump(), "lifetime_s": 30 * 86_400}

@@ -38,7 +38,7 @@ class NewAuthority(NewCertificateAuthority, Input):
 
 
 class AuthorityChange(CertificateAuthorityChange, Input):
-    """A change as written; a field left out stays."""
+    """A change as written; a field left out stays. A policy must hold in itself, with the defaults for what it leaves out."""
 
     name: Name | None = None
     client_id: ClientId | None = None
@@ -99,8 +99,12 @@ async def read_authority(parts: AppParts, caller: Operator, authority_id: UUID) 
 async def change_authority(
     parts: AppParts, caller: Operator, authority_id: UUID, change: AuthorityChange
 ) -> CertificateAuthority:
-    """Changes a profile. Grants already given keep the policy that was stamped into them."""
+    """Changes a profile; of a policy too, what is left out stays. Grants already given keep the policy stamped into them."""
     caller.writes("certificate-authority")
+    if change.policy is not None:
+        stands, told = (await parts.connector.authority(authority_id)).policy, change.policy
+        merged = told.model_copy(update={**stands.model_dump(), **told.model_dump(exclude_unset=True)})
+        change = change.model_copy(update={"policy": merged})
     changed = await parts.connector.change_authority(authority_id, change)
     await _record(parts, caller, "edited", authority_id, sorted(change.model_fields_set))
     return changed
