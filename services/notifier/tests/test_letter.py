@@ -140,6 +140,17 @@ def test_a_renewal_without_an_expiry_has_nothing_to_reactivate() -> None:
     assert "nothing needs to be activated" in letter("renewed", still_active).text
 
 
+@pytest.mark.parametrize("language", ["en", "pt"])
+def test_a_renewal_names_whom_an_operator_activated_before_the_mail_was_written(language: str) -> None:
+    ended = Expiry(epoch=1, reason="time", at=ENDS)
+    subject = a_subject(epoch=2, last_expired=ended)
+    quick = Subject(subject.certificate_id, subject.alias, subject.grant, (Service("Till", "active", None, 2), SERVICES[0]))
+    for words in both(letter("renewed", quick, language=language)):
+        waiting, _, active = words.partition({"en": "Active again already:", "pt": "Já ativos de novo:"}[language])
+        assert "ERP & friends" in waiting
+        assert "Till" in active
+
+
 def test_an_alias_never_becomes_markup() -> None:
     ended = Expiry(epoch=1, reason="time", at=ENDS)
     for kind in ("crossing-time", "expired", "renewed"):

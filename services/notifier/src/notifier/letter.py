@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from contracts import AccessGrant
 from contracts.notices import NoticeKind
-from notifier.notice import Service, suspended
+from notifier.notice import Service, activated, suspended
 
 LANGUAGES = ("en", "pt")
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
@@ -69,6 +69,7 @@ class Shown:
     by_time: bool
     by_usage: bool
     services: tuple[str, ...]
+    activated: tuple[str, ...]  # in this epoch already
 
 
 def language_of(*preferred: str) -> str:
@@ -107,6 +108,7 @@ def _shown(one: Subject, zone: ZoneInfo, back_office_url: str) -> Shown:
         by_time=grant.warned.crossing_time is not None,
         by_usage=grant.warned.crossing_usage is not None,
         services=tuple(suspended(one.services, ended.epoch if ended else 0)),
+        activated=tuple(activated(one.services, grant.epoch)),
     )
 
 

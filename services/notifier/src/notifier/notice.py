@@ -153,3 +153,8 @@ def suspended(services: Iterable[Service], ended_epoch: int) -> list[str]:
         if (one.status == "active" and one.activated_for_epoch <= ended_epoch)
         or (one.status == "inactive" and one.reason == "access-expired")
     )
+
+
+def activated(services: Iterable[Service], epoch: int) -> list[str]:
+    """Names of the client services that were activated in `epoch` already, before the mail about it was written."""
+    return sorted(one.name for one in services if one.status == "active" and one.activated_for_epoch == epoch)
