@@ -27,6 +27,7 @@ from signing_gateway.refusals import (
     GrantExpired,
     NotCurrent,
     OutcomeUnknown,
+    ServiceInactive,
     TokenInvalid,
 )
 from signing_gateway.verification import all_verify, public_key
@@ -37,6 +38,7 @@ spans = tracer(__name__)
 PATH = "/internal/v1/signatures"
 CURRENT_WITHIN = 10.0  # seconds since the state topics were last confirmed current
 NEWS_PATIENCE = 5.0  # for the news of another epoch
+ACTIVATION_PATIENCE = 1.0  # for the news that an operator has just activated the client service
 NEWS_LOOK = 0.05
 IN_A_THREAD = 16  # signatures from which verifying is worth a thread of its own
 
@@ -115,14 +117,15 @@ class Signer:
 
     async def _permitted_units(self, client_service_id: UUID, count: int) -> tuple[Permit, Units]:
         """A permit and units of its very epoch. Judged again after any wait, since the world goes on meanwhile."""
-        patience = boottime() + NEWS_PATIENCE
+        begun = boottime()
         while True:
             try:
                 permit = self.permit(client_service_id)
                 certificate_id = permit.certificate.certificate_id
                 units = await self._asker.take(Need(certificate_id, client_service_id, permit.grant.epoch, count))
-            except EpochMoved:
-                if boottime() >= patience:
+            except (EpochMoved, ServiceInactive) as refusal:
+                patience = NEWS_PATIENCE if isinstance(refusal, EpochMoved) else ACTIVATION_PATIENCE
+                if boottime() >= begun + patience:
                     raise
                 await asyncio.sleep(NEWS_LOOK)
                 continue

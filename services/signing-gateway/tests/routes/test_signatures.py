@@ -100,6 +100,14 @@ async def test_a_suspended_service_stops_at_once_on_an_open_connection(bed):
     assert "activate" in body["error_description"]
 
 
+async def test_a_request_that_overtakes_the_news_of_its_activation_is_served(bed):
+    bed.told(bed.service, status="inactive", reason="created")
+    waiting = asyncio.create_task(bed.sign(DIGESTS[0]))
+    await asyncio.sleep(0.2)
+    bed.told(bed.service, status="active", reason=None)
+    assert (await asyncio.wait_for(waiting, 10))[0] == 200
+
+
 async def test_a_service_activated_before_the_expiry_signs_nothing_after_the_renewal(bed, a):
     bed.told(a.grant(bed.certificate.certificate_id), epoch=2, last_expired=Expiry(epoch=1, reason="time", at=bed.now))
     assert (await bed.sign(DIGESTS[0]))[0] == 403
