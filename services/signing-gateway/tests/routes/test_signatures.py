@@ -104,7 +104,7 @@ async def test_a_request_that_overtakes_the_news_of_its_activation_is_served(bed
     bed.told(bed.service, status="inactive", reason="created")
     waiting = asyncio.create_task(bed.sign(DIGESTS[0]))
     await asyncio.sleep(0.2)
-    bed.told(bed.service, status="active", reason=None)
+    bed.told(bed.service, status="active", version=bed.service.version + 2)
     assert (await asyncio.wait_for(waiting, 10))[0] == 200
 
 
@@ -253,7 +253,7 @@ async def test_a_request_cut_off_while_it_waits_strands_nothing(bed):
 
 
 BAD = {
-    "credentialID": [None, 7, "nobody", str(uuid4()), "", ["x"]],
+    "credentialID": [None, 7, "nobody", "0193a1b0-0000-7000-8000-0000000000ff", "", ["x"]],
     "signAlgo": [None, 1, "1.2.3", "1.2.840.10045.4.3.2", "1.2.840.113549.1.1.1x"],
     "hashAlgorithmOID": ["1.3.14.3.2.26", 7, "2.16.840.1.101.3.4.2.3"],
     "hashes": [None, [], "AAAA", [1], [None], ["AAAA"], ["!!!!"], ["ä"], [""], [base64.b64encode(b"x" * 64).decode()]],
