@@ -50,6 +50,10 @@ class Reconcile:
             elif now - row.begun_at > walk.NOT_BEGUN_AFTER:
                 await adopt_never_begun(self._sessions, row.id, now, ticket_key=self._ticket_key)
             return
+        if outcome.status == "awaiting-ca" and row.state_used_at and now - row.state_used_at > walk.CALLBACK_LOST_AFTER:
+            outcome = await self._connector.cancel(row.id)
+            if outcome.status == "cancelled":
+                outcome = outcome.model_copy(update={"status": "failed", "reason": "interrupted"})
         adopted = await adopt(self._sessions, row.id, outcome, now, ticket_key=self._ticket_key)
         if adopted.ended_at is not None:
             log.info("a walk's outcome was adopted", walk_id=str(row.id), status=adopted.status)

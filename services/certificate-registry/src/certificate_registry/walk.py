@@ -18,6 +18,8 @@ TICKET_GOOD_FOR = timedelta(minutes=2)
 SETTLES_AFTER = timedelta(seconds=5)
 NOT_BEGUN_AFTER = timedelta(minutes=1)
 """A walk that the connector does not know this long after we asked for it was never begun there."""
+CALLBACK_LOST_AFTER = timedelta(minutes=3)
+"""A walk that the connector still awaits this long after its callback came to us has lost its code to a crash."""
 
 
 class WalkOver(Exception):

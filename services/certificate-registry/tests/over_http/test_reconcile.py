@@ -3,7 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
+from certificate_registry.storage.tables import WalkRow
 from contracts.ca_connector import Authorisation, GrantedEpoch
 
 pytestmark = pytest.mark.integration
@@ -63,6 +65,20 @@ async def test_a_walk_that_the_connector_does_not_know_was_never_begun(registry,
     status = (await registry.call("GET", path, token)).json
     assert (status["status"], status["reason"]) == ("failed", "not-begun")
     assert "Begin again" in status["advice"]
+
+
+async def test_a_walk_whose_callback_a_crash_swallowed_is_ended_and_says_so(registry, renewal):
+    path, token = renewal
+    async with registry.sessions.begin() as session:
+        await session.execute(update(WalkRow).values(state_digest=None, state_used_at=registry.clock.now))
+    registry.clock.now += timedelta(minutes=3)
+    await registry.reconcile.once()
+    assert (await registry.call("GET", path, token)).json["status"] == "awaiting-ca"
+    registry.clock.now += timedelta(seconds=1)
+    await registry.reconcile.once()
+    status = (await registry.call("GET", path, token)).json
+    assert (status["status"], status["reason"]) == ("failed", "interrupted")
+    assert registry.connector.times("cancellation") == 1
 
 
 async def test_a_connector_that_is_away_is_asked_again_later(registry, renewal, make):

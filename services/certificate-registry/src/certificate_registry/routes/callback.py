@@ -124,7 +124,7 @@ async def _bound(parts: Parts, request: Request, brought: Callback) -> WalkRow |
     if not await _may_walk(parts, row):
         return None
     async with parts.sessions.begin() as session:
-        return row if await walks.use_state(session, row.id, state) else None
+        return row if await walks.use_state(session, row.id, state, parts.clock()) else None
 
 
 async def _may_walk(parts: Parts, row: WalkRow) -> bool:

@@ -185,6 +185,7 @@ class WalkRow(Row):
     state_digest: Mapped[str | None] = mapped_column(unique=True)
     cookie_digest: Mapped[str | None]
     traceparent: Mapped[str | None]  # of the request that began it
+    state_used_at: Mapped[datetime | None]  # when the CA's callback came
 
 
 class AccessGrantRow(Row):

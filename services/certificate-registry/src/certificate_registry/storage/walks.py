@@ -30,12 +30,12 @@ async def use_ticket(session: AsyncSession, walk_id: UUID, *, state: str, cookie
     return used.first() is not None
 
 
-async def use_state(session: AsyncSession, walk_id: UUID, state: str) -> bool:
+async def use_state(session: AsyncSession, walk_id: UUID, state: str, now: datetime) -> bool:
     """Uses state and cookie up. False if another callback was first."""
     used = await session.execute(
         update(WalkRow)
         .where(WalkRow.id == walk_id, WalkRow.state_digest == state)
-        .values(state_digest=None, cookie_digest=None)
+        .values(state_digest=None, cookie_digest=None, state_used_at=now)
         .returning(WalkRow.id)
     )
     return used.first() is not None
