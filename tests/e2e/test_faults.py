@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 from contracts.topics import TOPICS
 from embedded.bus import every_record
 from embedded.platform_api import ApiRefused, until
+from embedded.ports import SERVICES
 from embedded.stack import Client, Stack, demo_client, some_hashes
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -53,7 +54,7 @@ async def test_every_part_is_killed_while_clients_sign_and_no_signature_is_lost_
     received.append("first")
     signers = [asyncio.create_task(keep_signing(n)) for n in range(3)]
     try:
-        for victim in ("signing-gateway", "grant-monitor", "ca-connector", "certificate-registry", "notifier", "kafka", "postgres"):
+        for victim in (*SERVICES, "kafka", "postgres"):
             await asyncio.sleep(1.5)
             status = stack.status
             part = status["services"].get(victim) or status["parts"][victim]
