@@ -14,7 +14,6 @@ from pydantic_core import to_json
 from hosting.service_tokens import TokenIssuer
 
 TReply = TypeVar("TReply", bound=BaseModel)
-MAX_REPLY = 64 * 1024 * 1024
 
 
 class CallRefused(Exception):

@@ -1,6 +1,7 @@
 """PostgreSQL by SQLAlchemy and asyncpg, and migrations that live in each service's package."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -54,6 +55,16 @@ def is_away(fault: BaseException) -> bool:
         # SQLSTATE classes: 08 connection exception, 53 insufficient resources, 57P operator intervention
         return fault.connection_invalidated or str(getattr(fault.orig, "sqlstate", "")).startswith(("08", "53", "57P"))
     return isinstance(fault, AWAY)
+
+
+def answers(engine: AsyncEngine) -> Callable[[], Awaitable[None]]:
+    """A check for `Health`: raises while the database does not answer."""
+
+    async def check() -> None:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    return check
 
 
 async def migrate(url: str, package: str) -> None:

@@ -1,7 +1,5 @@
 """The CA connector, put together."""
 
-from sqlalchemy import text
-
 from ca_connector.address import Allowed
 from ca_connector.chores import Chores
 from ca_connector.consumers import hear
@@ -16,7 +14,7 @@ from ca_connector.signing import Signing
 from ca_connector.tokens import AccessTokens
 from ca_connector.walking import Walking
 from hosting import Clock
-from hosting.database import open_engine, sessions_of
+from hosting.database import answers, open_engine, sessions_of
 from hosting.service_tokens import TokenVerifier
 from hosting.serving import App
 from messaging import Hearing, Relay
@@ -38,12 +36,8 @@ def build(settings: Settings, clock: Clock) -> App:
     hear(hearing, parts)
     relay = Relay(engine, settings.kafka_bootstrap, service=SERVICE, clock=clock, prefix=settings.topic_prefix)
 
-    async def database() -> None:
-        async with engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
-
     health = Health()
-    health.check("database", database)
+    health.check("database", answers(engine))
     health.check("bus", hearing.healthy)
     return App(
         name=SERVICE,

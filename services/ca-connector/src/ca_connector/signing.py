@@ -35,7 +35,6 @@ class Pooled:
     sad: str
     left: int
     ends: float  # seconds since the epoch, our clock
-    token_version: int
 
 
 class NothingSigned(Exception):
@@ -159,7 +158,7 @@ class Signing:
             sad = await ca.csc.authorize(_token(access), described, min(access.multisign, MAX_HASHES_PER_CALL))
         except CaAnswerUnknown as fault:  # a SAD more or less: nothing was signed
             raise NothingSigned("ca-unavailable", str(fault)) from None
-        return Pooled(sad.value, sad.count, now + sad.expires_in, access.token_version)
+        return Pooled(sad.value, sad.count, now + sad.expires_in)
 
     def _note_away(self, ca: Ca) -> None:
         count, _ = self._away.get(ca.profile.id, (0, 0.0))

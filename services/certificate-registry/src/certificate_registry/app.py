@@ -2,8 +2,6 @@
 
 from hashlib import sha256
 
-from sqlalchemy import text
-
 from certificate_registry.connector import Connector
 from certificate_registry.consumers import consumers
 from certificate_registry.passwords import Passwords
@@ -12,7 +10,7 @@ from certificate_registry.routes import Parts, http
 from certificate_registry.settings import Settings
 from hosting import Clock
 from hosting.calls import InternalCalls
-from hosting.database import open_engine, sessions_of
+from hosting.database import answers, open_engine, sessions_of
 from hosting.service_tokens import TokenIssuer
 from hosting.serving import App
 from messaging import Hearing, Relay
@@ -36,12 +34,8 @@ def build(settings: Settings, clock: Clock) -> App:
     relay = Relay(engine, settings.kafka_bootstrap, service=SERVICE, clock=clock, prefix=settings.topic_prefix)
     reconcile = Reconcile(sessions, connector, clock, ticket_key)
 
-    async def database_answers() -> None:
-        async with engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
-
     health = Health()
-    health.check("database", database_answers)
+    health.check("database", answers(engine))
     health.check("bus", hearing.healthy)
     parts = Parts(sessions, clock, connector, Passwords(), settings.public_url, ticket_key)
     return App(

@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-from sqlalchemy import text
-
 from grant_monitor.consumers import hear
 from grant_monitor.patrol import Patrol
 from grant_monitor.routes import internal_api
 from grant_monitor.settings import Settings
 from hosting import Clock
-from hosting.database import open_engine, sessions_of
+from hosting.database import answers, open_engine, sessions_of
 from hosting.service_tokens import TokenVerifier
 from hosting.serving import App
 from messaging import Hearing, Relay
@@ -28,12 +26,8 @@ def build(settings: Settings, clock: Clock) -> App:
     relay = Relay(engine, settings.kafka_bootstrap, service=SERVICE, clock=clock, prefix=settings.topic_prefix)
     patrol = Patrol(sessions, clock)
 
-    async def database() -> None:
-        async with engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
-
     health = Health()
-    health.check("database", database)
+    health.check("database", answers(engine))
     health.check("bus", hearing.healthy)
     return App(
         name=SERVICE,

@@ -1,9 +1,7 @@
 """The notifier, put together."""
 
-from sqlalchemy import text
-
 from hosting import Clock, host_utc
-from hosting.database import open_engine, sessions_of
+from hosting.database import answers, open_engine, sessions_of
 from hosting.service_tokens import TokenVerifier
 from hosting.serving import App
 from messaging import Hearing, Relay
@@ -55,12 +53,8 @@ def build(settings: Settings, clock: Clock) -> App:
         async with sessions.begin() as session:
             await ledger_begun_at(session, clock())
 
-    async def database_answers() -> None:
-        async with sessions() as session:
-            await session.execute(text("SELECT 1"))
-
     health = Health()
-    health.check("database", database_answers)
+    health.check("database", answers(engine))
     health.check("bus", hearing.healthy)
     return App(
         name=SERVICE,
