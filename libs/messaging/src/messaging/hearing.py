@@ -32,6 +32,7 @@ BATCH = 500
 POLL_MS = 50
 WATCH_S = 1.0
 SILENT_S = 10.0
+STUCK_S = 15.0  # a killed broker has left aiokafka's client waiting for ever
 COMMIT_S = 5.0
 STOP_S = 6.0
 FIRST_PAUSE_S = 0.1
@@ -116,8 +117,11 @@ class Hearing:
         try:
             await asyncio.wait_for(broker.start(), 3 * STOP_S)
             assert subscriber.consumer is not None
+            connected = monotonic()
             while not self._stopping.is_set() and any(not task.done() for task in subscriber.tasks):
                 await self._watch(subscriber.consumer)
+                if monotonic() - max(self._reached, connected) > STUCK_S:
+                    raise NotHearing("the client does not find its broker again: it is made anew")
                 await self._sleep(WATCH_S)
         finally:
             await _stopped(broker)
