@@ -20,7 +20,7 @@ from contracts.allowances import (
 from contracts.ca_access import CaAccessGranted, CaAccessWithdrawn
 from contracts.envelope import Message, Told, UnreadableEvent, decode, encode
 from contracts.notices import NoticeFailed, NoticeSent
-from contracts.registry import Account, Certificate, ClientService, Operator
+from contracts.registry import Account, Certificate, ClientService, Operator, TrustedClientCertificate
 from contracts.signatures import SignatureApplied
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "SignatureApplied",
     "StaleEpoch",
     "Told",
+    "TrustedClientCertificate",
     "Unknown",
     "UnreadableEvent",
     "Usage",

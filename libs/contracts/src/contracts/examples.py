@@ -8,7 +8,7 @@ from contracts.access_grants import AccessGrant, Expiry, Usage, UsageDay, Warned
 from contracts.ca_access import CaAccessGranted, CaAccessWithdrawn
 from contracts.envelope import Told
 from contracts.notices import NoticeFailed, NoticeSent
-from contracts.registry import Account, Certificate, ClientService, Operator
+from contracts.registry import Account, Certificate, ClientService, Operator, TrustedClientCertificate
 from contracts.signatures import SignatureApplied
 
 ACCOUNT = UUID("0193a1b0-0000-7000-8000-00000000000a")
@@ -68,6 +68,9 @@ EXAMPLES: tuple[Told, ...] = (
         status="inactive",
         reason="access-expired",
         activated_for_epoch=1,
+        client_certificates=[TrustedClientCertificate(sha256=DIGEST, valid_until=datetime(2028, 11, 20, 8, 30, tzinfo=UTC))],
+        certificate_required=True,
+        jwks=[{"kty": "OKP", "crv": "Ed25519", "kid": "2026", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}],
     ),
     AccessGrant(
         cause="warned",

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
-from contracts.envelope import Told
+from contracts.envelope import Message, Told
 
 Role = Literal["administrator", "partner", "issuer", "auditor"]
 
@@ -84,6 +84,13 @@ class Certificate(Told):
     multisign: int = Field(default=1, ge=1)  # hashes one call to the CA may carry
 
 
+class TrustedClientCertificate(Message):
+    """A TLS client certificate that identifies one client service. One that is withdrawn is no longer listed."""
+
+    sha256: str  # hexadecimal digest of the certificate's DER
+    valid_until: AwareDatetime
+
+
 class ClientService(Told):
     """Software that signs with one certificate. Keyed by client service id.
 
@@ -105,3 +112,6 @@ class ClientService(Told):
     status: Literal["active", "inactive", "deleted"]
     reason: Literal["created", "operator", "access-expired"] | None  # why it is inactive
     activated_for_epoch: int = Field(ge=0)  # 0 before the first activation
+    client_certificates: list[TrustedClientCertificate] = []
+    certificate_required: bool = False  # calls without one of them are refused, whatever the gateway asks of others
+    jwks: list[dict[str, str]] = []  # public keys (RFC 7517) that verify its private_key_jwt assertions
