@@ -8,7 +8,7 @@ SOURCES := $(wildcard libs/*/src services/*/src deploy/*/src)
 COMPILE := $(BIN)/uv pip compile -q --no-config --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-e2e lint types format lock events clean
+.PHONY: help setup run test test-fast test-e2e bench lint types format lock events clean
 
 help: ## print this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ test-fast: setup ## unit and integration tests, in parallel
 
 test-e2e: setup ## the whole system from outside, on the embedded stack
 	$(BIN)/pytest -q -n 2 --dist loadfile tests/e2e
+
+bench: setup ## every speed figure against its bar, in one run; written to bench.json
+	@$(BIN)/python -m tests.bench
 
 lint: setup ## formatting, ruff, layers, house rules
 	$(BIN)/ruff format --check .

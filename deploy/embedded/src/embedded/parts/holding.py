@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import IO
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
 
@@ -53,12 +54,17 @@ def wait_for(answers: Callable[[], bool], alive: Callable[[], bool], what: str) 
 
 
 @contextmanager
-def embedded(part: Postgres | Kafka) -> Iterator[None]:
-    """The part as a process of ours."""
+def embedded(part: Postgres | Kafka, output: IO[bytes] | None = None) -> Iterator[None]:
+    """The part as a process of ours; what it says goes to `output`, or to where ours goes."""
     part.prepare()
     launch = part.launch()
     with subprocess.Popen(
-        launch.command(), env=launch.environment(), stdin=subprocess.DEVNULL, start_new_session=True
+        launch.command(),
+        env=launch.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
     ) as process:
         try:
             wait_for(part.answers, lambda: process.poll() is None, type(part).__name__)
