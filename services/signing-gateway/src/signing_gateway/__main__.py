@@ -1,4 +1,4 @@
-"""`python -m signing_gateway [serve | replay-dead-letters]`."""
+"""`python -m signing_gateway [serve | migrate | replay-dead-letters]`."""
 
 from hosting import Clock, utc_now
 from hosting.commands import run_command
@@ -8,7 +8,7 @@ from signing_gateway.settings import Settings
 
 def main(clock: Clock = utc_now) -> None:
     """Runs the command that argv names."""
-    run_command(service="signing-gateway", package="signing_gateway", settings=Settings, build=build, clock=clock, database=False)
+    run_command(service="signing-gateway", package="signing_gateway", settings=Settings, build=build, clock=clock)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from hosting import Clock
 from hosting.calls import InternalCalls
+from hosting.database import answers, open_engine
 from hosting.service_tokens import TokenIssuer
 from hosting.serving import App
 from messaging import StateTopics, Teller
@@ -25,6 +26,7 @@ CONNECTOR_S = 30.0  # a certificate authority may be slow
 
 def build(settings: Settings, clock: Clock) -> App:
     """One gateway process. Each is a holder of its own: allowances are never shared over processes or restarts."""
+    engine = open_engine(settings.database_url.get_secret_value())
     issuer = TokenIssuer(SERVICE, settings.service_key.get_secret_value(), clock)
     monitor = InternalCalls(settings.grant_monitor_url, audience="grant-monitor", issuer=issuer, timeout_s=MONITOR_S)
     connector = InternalCalls(settings.ca_connector_url, audience="ca-connector", issuer=issuer, timeout_s=CONNECTOR_S)
@@ -50,6 +52,7 @@ def build(settings: Settings, clock: Clock) -> App:
         await asyncio.gather(monitor.close(), connector.close())
 
     health = Health()
+    health.check("database", answers(engine))
     health.check("state topics", current)
     return App(
         name=SERVICE,
@@ -57,5 +60,5 @@ def build(settings: Settings, clock: Clock) -> App:
         health=health,
         background=[topics.run, asker.run],
         on_start=[teller.start],
-        on_stop=[close_calls, teller.stop, asker.close],
+        on_stop=[engine.dispose, close_calls, teller.stop, asker.close],
     )

@@ -9,6 +9,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from contracts import SignatureApplied, decode
+from hosting.database import migrate
 from messaging import Teller
 from messaging.testing import create_topics, delete_topics
 from signing_gateway.app import build
@@ -56,11 +57,13 @@ async def started(app, stack, listen):
 
 
 @pytest.fixture
-def settings(neighbours, prefix, kafka_bootstrap, pem, tmp_path):
+async def settings(neighbours, prefix, kafka_bootstrap, fresh_database, pem, tmp_path):
+    await migrate(fresh_database, "signing_gateway")
     (tmp_path / "keys.json").write_text(json.dumps({"keys": []}))
     return Settings(
         kafka_bootstrap=kafka_bootstrap,
         topic_prefix=prefix,
+        database_url=fresh_database,
         service_key=pem(),
         service_keys=tmp_path / "keys.json",
         listen_port=1,

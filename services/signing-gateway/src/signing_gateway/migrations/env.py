@@ -1,0 +1,4 @@
+from hosting.database import run_migrations
+from signing_gateway.storage.tables import METADATA
+
+run_migrations(METADATA)

@@ -1,0 +1,1 @@
+"""What the gateways of one platform remember together, in PostgreSQL."""

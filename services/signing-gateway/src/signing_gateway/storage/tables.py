@@ -1,0 +1,73 @@
+"""The tables. A client service sees its own rows alone; nothing here is needed to sign a plain request."""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+METADATA = MetaData()
+
+INSTANT = DateTime(timezone=True)
+
+keyed_request = Table(
+    "keyed_request",  # a request that came with an Idempotency-Key
+    METADATA,
+    Column("client_service_id", Uuid, primary_key=True),
+    Column("idempotency_key", Text, primary_key=True),
+    Column("fingerprint", LargeBinary, nullable=False),  # SHA-256 of what was asked for
+    Column("attempt", Uuid),  # under way: nobody else may begin while its holder lives
+    Column("holder", BigInteger),  # storage.presence: the process that makes the attempt
+    Column("begun_at", INSTANT),  # the host's unmoved time
+    Column("answer", LargeBinary),  # JSON that was answered with 200
+    Column("kept_until", INSTANT, nullable=False),
+    CheckConstraint(
+        "(attempt IS NULL) = (holder IS NULL) AND (attempt IS NULL) = (begun_at IS NULL)", name="keyed_request_attempt"
+    ),
+    CheckConstraint("attempt IS NULL OR answer IS NULL", name="keyed_request_answered_once"),
+    Index("keyed_request_kept_until", "kept_until"),
+)
+
+activation = Table(
+    "activation",  # signature activation data (SAD): leave to make so many signatures
+    METADATA,
+    Column("sad_digest", LargeBinary, primary_key=True),  # SHA-256: who reads the table can sign nothing
+    Column("client_service_id", Uuid, nullable=False),
+    Column("certificate_id", Uuid, nullable=False),
+    Column("signatures_left", Integer, nullable=False),
+    Column("hashes", JSONB),  # base64; null: any
+    Column("hash_oid", Text),  # null: any
+    Column("expires_at", INSTANT, nullable=False),
+    CheckConstraint("signatures_left >= 0", name="activation_never_overspent"),
+    Index("activation_expires_at", "expires_at"),
+)
+
+deferred_order = Table(
+    "deferred_order",  # accepted with operationMode A, answered when it is polled
+    METADATA,
+    Column("response_id", Uuid, primary_key=True),
+    Column("client_service_id", Uuid, nullable=False),
+    Column("order", JSONB),  # algorithm and hashes; gone once it is decided
+    Column("sad_digest", LargeBinary),  # the activation it was charged to; a definite refusal gives back
+    Column("status", Text, nullable=False),
+    Column("holder", BigInteger),  # storage.presence: the process that signs it
+    Column("answer", LargeBinary),  # JSON that was answered: signatures, or a refusal
+    Column("answer_status", Integer),  # of HTTP
+    Column("accepted_at", INSTANT, nullable=False),
+    Column("kept_until", INSTANT, nullable=False),
+    CheckConstraint("status IN ('waiting', 'signing', 'decided')", name="deferred_order_status"),
+    CheckConstraint("(status = 'signing') = (holder IS NOT NULL)", name="deferred_order_held_while_signing"),
+    CheckConstraint("(status = 'decided') = (answer IS NOT NULL)", name="deferred_order_answered_when_decided"),
+    Index("deferred_order_open", "accepted_at", postgresql_where=text("status <> 'decided'")),
+    Index("deferred_order_kept_until", "kept_until"),
+)
