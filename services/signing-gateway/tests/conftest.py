@@ -76,11 +76,15 @@ class World:
     services: tuple[UUID, UUID] = field(default_factory=lambda: (uuid4(), uuid4()))
     at: float = 100.0
     epoch: int = 1
-    book: Book = field(default_factory=lambda: Book("gateway-1"))
+    draining: bool = False
+    book: Book | None = None  # of its own unless one is given
     outcomes: list[Outcome] = field(default_factory=list)
     under_way: list[Units] = field(default_factory=list)
     totals: dict[UUID, int] = field(default_factory=dict)
     applied: int = 0
+
+    def __post_init__(self) -> None:
+        self.book = self.book or Book("gateway-1", draining=lambda _id: self.draining)
 
     def request(self, count: int, service: int = 0) -> None:
         need = Need(self.certificate_id, self.services[service], self.epoch, count)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts.allowances import Unknown
 from signing_gateway import refusals
 from signing_gateway.allowances import Units
 from signing_gateway.book import Book
@@ -240,6 +241,47 @@ def test_two_gateways_use_exactly_the_limit(world):
             w.at += 0.1
     assert one.applied + other.applied == one.ledger.settled == 7
     assert one.refused(refusals.LimitExceeded) + other.refused(refusals.LimitExceeded) == 13
+
+
+def test_a_block_far_from_the_limit_that_lies_idle_goes_back_when_its_grant_is_draining(world):
+    w = world(1_000_000, near=False, valid_for_ms=600_000)
+    w.request(1)
+    w.request(1)
+    w.talk()
+    w.end()
+    w.end(signed=False)
+    w.at += 5
+    assert not w.talk(sweep=True)
+    w.draining = True
+    w.talk(sweep=True)
+    assert list(w.ledger.done.values()) == [1]
+
+
+def test_a_busy_purse_asks_for_its_next_second_however_often_it_asks(world):
+    w = world(100_000_000, near=False, valid_for_ms=600_000)
+    for _ in range(1_500):  # 1 000 signatures a second, each over at once
+        w.at += 0.001
+        w.request(1)
+        w.talk()
+        w.end()
+    wanted = [want.want for call in w.ledger.calls for want in call.want]
+    assert wanted[-1] == pytest.approx(1_000, rel=0.1)
+    assert len(wanted) < 20
+
+
+def test_who_waits_is_served_although_the_block_once_asked_for_was_forfeited_before_its_answer_came(world):
+    w = world(10)
+    w.request(1)
+    w.talk(lose="answer")
+    asked = w.ledger.calls[0].want[0].allowance_id
+    w.ledger.open.pop(asked)
+    w.ledger.answers[asked] = Unknown(allowance_id=asked)
+    w.at += 1
+    w.talk()
+    w.at += 1
+    w.talk()
+    assert w.served == 1
+    assert not w.refused(refusals.GrantNotKnown)
 
 
 STEPS = st.one_of(

@@ -14,6 +14,7 @@ from signing_gateway.refusals import Refused
 
 USABLE_SHARE = 0.9  # of the validity, counted from when the allowance's id was first sent
 LAST_SECONDS = 5.0  # of a block in which no new call is begun with it
+SHORTEST_LOOK = 0.1  # seconds a rate is measured over at least
 IDLE_NEAR = 1.0  # a block near the limit that lies idle this long goes back
 
 
@@ -57,11 +58,14 @@ class Allowance:
         self.used_at = at
         return Units(self, count)
 
-    def spare(self, at: float, epoch: int, need: int) -> bool:
-        """Whether it should go back: spent, of an old epoch, idle, late, or too small for `need`; never with calls under way."""
+    def spare(self, at: float, epoch: int, need: int, *, draining: bool = False) -> bool:
+        """Whether it should go back: spent, of an old epoch, idle, late, or too small for `need`; never with calls under way.
+
+        Idle matters near the limit. One got far from it is kept, unless its grant is `draining` by now and others want it.
+        """
         if self.closed or self.under_way:
             return False
-        idle = self.near and at - self.used_at >= IDLE_NEAR
+        idle = (self.near or draining) and at - self.used_at >= IDLE_NEAR
         return self.left == 0 or self.epoch != epoch or idle or at >= self.usable_until or self.left < need
 
     def settlement(self) -> Settlement:
@@ -116,6 +120,7 @@ class Asked:
 
     want: Want
     first_sent: float | None = None
+    repeated: bool = False  # a call that carried it got no answer
 
 
 @dataclass(slots=True)
@@ -129,8 +134,9 @@ class Purse:
     asked: Asked | None = None
     not_before: float = 0.0  # the next asking, after an answer that said to wait
     near: bool = True  # until an allowance says otherwise
-    taken: int = 0  # since `counted_from`: the last rate
+    taken: int = 0  # since `counted_from`
     counted_from: float = 0.0
+    last_rate: float = 0.0  # signatures a second, over the second or more before `counted_from`
 
     def take(self, need: Need, at: float) -> Units | None:
         """Units of an allowance in hand. Who came first is served first: a large batch is not starved by small ones."""
@@ -156,8 +162,18 @@ class Purse:
 
     def ahead(self, at: float) -> int:
         """Units of the next second at the last rate; none near the limit, and none for a single request."""
-        rate = int(self.taken / max(1.0, at - self.counted_from))
+        rate = int(self.rate(at))
         return 0 if self.near or rate < 2 else rate
+
+    def rate(self, at: float) -> float:
+        """Signatures a second: of the present look, and while that is shorter than a second no less than of the last.
+
+        A look outlives the askings within its second: else a busy purse would count on what it took since the last asking
+        alone, ask for that little, and ask ever more often.
+        """
+        seconds = at - self.counted_from
+        lately = self.taken / max(SHORTEST_LOOK, seconds)
+        return lately if seconds >= 1 else max(lately, self.last_rate)
 
     def wants_more(self, epoch: int, at: float) -> bool:
         """Whether to ask now: somebody waits, or, far from the limit, half is spent."""
@@ -175,7 +191,8 @@ class Purse:
             epoch = self.waiting[0].need.epoch
         need = self.waiting[0].need.count if self.waiting else 1
         wanted = sum(w.need.count for w in self.waiting if w.need.epoch == epoch) + self.ahead(at)
-        self.taken, self.counted_from = 0, at
+        if at - self.counted_from >= 1:
+            self.last_rate, self.taken, self.counted_from = self.rate(at), 0, at
         return Want(
             allowance_id=allowance_id,
             certificate_id=self.certificate_id,

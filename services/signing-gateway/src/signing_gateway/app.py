@@ -40,7 +40,7 @@ def build(settings: Settings, clock: Clock) -> App:
     )
     teller = Teller(settings.kafka_bootstrap, service=SERVICE, prefix=settings.topic_prefix)
     holder = f"{socket.gethostname()[:50]}.{os.getpid()}.{uuid4().hex[:12]}"
-    asker = Asker(monitor, known.spendable_epoch, holder)
+    asker = Asker(monitor, known.spendable_epoch, holder, draining=known.draining)
     signer = Signer(known=known, topics=topics, asker=asker, connector=connector, teller=teller, clock=clock)
     access = Access(known, topics, AccessTokens(settings.token_key.get_secret_value(), settings.public_url, clock), clock)
 

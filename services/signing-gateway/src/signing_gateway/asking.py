@@ -9,7 +9,7 @@ from hosting import boottime
 from hosting.calls import CallNotSent, CallOutcomeUnknown, CallRefused, InternalCalls
 from observability import carried_on, get_logger, traceparent
 from signing_gateway.allowances import Need, Outcome, Units
-from signing_gateway.book import Book, EpochOf
+from signing_gateway.book import Book, EpochOf, GrantDrains, never_draining
 
 log = get_logger(__name__)
 
@@ -27,10 +27,10 @@ DENIED = Counter("allowance_refused_total", "Answers of the grant monitor that g
 class Asker:
     """The one place through which units are taken, applied and given back."""
 
-    def __init__(self, monitor: InternalCalls, epoch_of: EpochOf, holder: str) -> None:
+    def __init__(self, monitor: InternalCalls, epoch_of: EpochOf, holder: str, *, draining: GrantDrains = never_draining) -> None:
         self._monitor = monitor
         self._epoch_of = epoch_of
-        self._book = Book(holder)
+        self._book = Book(holder, draining=draining)
         self._woken = asyncio.Event()
         self._calling = asyncio.Lock()
         self._closed = False

@@ -26,14 +26,22 @@ MOST = 10_000  # settlements, and wants, in one call
 
 EpochOf = Callable[[UUID], int]
 """The epoch of a certificate that may be spent as far as is known here; 0 when none."""
+GrantDrains = Callable[[UUID], bool]
+"""Whether all that a certificate's grant has left is in somebody's hand, as far as is known here."""
+
+
+def never_draining(_certificate_id: UUID) -> bool:
+    """Nothing is known to drain."""
+    return False
 
 
 class Book:
     """The allowances, askings and waiting requests of one holder."""
 
-    def __init__(self, holder: str, new_id: Callable[[], UUID] = uuid4) -> None:
+    def __init__(self, holder: str, new_id: Callable[[], UUID] = uuid4, *, draining: GrantDrains = never_draining) -> None:
         self._holder = holder
         self._new_id = new_id
+        self._draining = draining
         self._purses: dict[UUID, dict[UUID, Purse]] = {}
         self._asked: dict[UUID, Purse] = {}
         self._settling: dict[UUID, Settlement] = {}  # told, until the monitor has booked them
@@ -106,8 +114,9 @@ class Book:
         looked_at = set(self._purses) if sweep or self._closed else self._pressing
         self._pressing = {certificate_id for certificate_id in looked_at if self._look(certificate_id, epoch_of, at)}
         for purse in list(self._asked.values())[:MOST]:
-            if purse.asked and purse.asked.first_sent is None:
-                purse.asked.first_sent = at
+            if purse.asked:
+                purse.asked.repeated = purse.asked.first_sent is not None
+                purse.asked.first_sent = at if purse.asked.first_sent is None else purse.asked.first_sent
         settle = list(self._settling.values())[:MOST]
         want = [purse.asked.want for purse in list(self._asked.values())[:MOST] if purse.asked]
         return AllowanceCall(holder=self._holder, settle=settle, want=want) if settle or want else None
@@ -139,11 +148,11 @@ class Book:
     def _look(self, certificate_id: UUID, epoch_of: EpochOf, at: float) -> bool:
         """Closes what should go back and asks for what is needed; answers whether somebody waits."""
         purses = self._purses.get(certificate_id, {})
-        epoch = epoch_of(certificate_id)
+        epoch, draining = epoch_of(certificate_id), self._draining(certificate_id)
         for purse in list(purses.values()):
             need = purse.waiting[0].need.count if purse.waiting else 0
             for allowance in purse.allowances:
-                if self._closed or allowance.spare(at, epoch, need):
+                if self._closed or allowance.spare(at, epoch, need, draining=draining):
                     self._settling[allowance.id] = allowance.settlement()
             purse.allowances = [a for a in purse.allowances if not a.closed]
             if not self._closed and purse.wants_more(epoch, at):
@@ -217,6 +226,7 @@ def _heard(purse: Purse, asked: Asked, answer: Answer, at: float) -> None:
             purse.refuse(epoch, refusals.EpochMoved)
         case Unknown():
             purse.not_before = at + AGAIN
-            purse.refuse(epoch, refusals.GrantNotKnown)
+            if not asked.repeated:  # else its block was there and was closed meanwhile: those who wait ask for another
+                purse.refuse(epoch, refusals.GrantNotKnown)
         case _:
             assert_never(answer)

@@ -73,12 +73,13 @@ class KnownGrant:
     expires_at: datetime
     expired_reason: str | None
     last_expired_epoch: int  # 0 when none has expired
+    draining: bool = False  # all that is left is in somebody's hand
 
     @classmethod
     def of(cls, told: AccessGrant) -> "KnownGrant":
         """From its telling."""
         last = told.last_expired.epoch if told.last_expired else 0
-        return cls(told.version, told.epoch, told.state, told.expires_at, told.expired_reason, last)
+        return cls(told.version, told.epoch, told.state, told.expires_at, told.expired_reason, last, told.draining)
 
     def over(self, now: datetime) -> bool:
         """Whether the grant has ended at `now`, by this service's own clock, whatever the bus or the monitor does."""

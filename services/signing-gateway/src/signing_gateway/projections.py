@@ -64,6 +64,11 @@ class Known:
         grant = self.grants.get(certificate_id)
         return grant.epoch if grant and grant.state != "expired" else 0
 
+    def draining(self, certificate_id: UUID) -> bool:
+        """Whether all that its grant has left is in the hands of gateways."""
+        grant = self.grants.get(certificate_id)
+        return grant is not None and grant.draining
+
     def keep_service(self, told: ClientService) -> None:
         """A client service changed."""
         before = self.services.get(told.client_service_id)
