@@ -22,6 +22,7 @@ from uuid import uuid4
 
 import pytest
 
+from embedded.issuing import Authority
 from embedded.keeping import tail
 from embedded.refusals import CannotStart
 from embedded.state import read_json
@@ -160,3 +161,9 @@ def in_thread(work: Coroutine[Any, Any, None]) -> None:
     """Runs a coroutine in a loop of its own, whatever loop the test has."""
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, work).result()
+
+
+@pytest.fixture(scope="session")
+def an_authority() -> type[Authority]:
+    """Makes X.509 authorities that issue TLS certificates: `an_authority("name").issue("client")`."""
+    return Authority

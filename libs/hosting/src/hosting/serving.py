@@ -1,7 +1,8 @@
-"""One process: migrations, two HTTP ports (public and admin), background tasks, and a drain that loses nothing."""
+"""One process: migrations, HTTP ports (public, plain or TLS, and admin), background tasks, and a drain that loses nothing."""
 
 import asyncio
 import signal
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hosting.clock import Clock
 from hosting.database import migrate
 from hosting.settings import ProcessSettings
+from hosting.tls import ShowsClientCertificate, TlsPort, TlsUnusable
 from observability import Health, get_logger, set_up
 from observability.http import admin_app, public_health, traced
 
@@ -32,6 +34,8 @@ class App:
     name: str
     routes: ASGIApp
     health: Health
+    tls: TlsPort | None = None  # a public port over TLS
+    plain: bool = True  # whether there is a public port without TLS
     background: list[Work] = field(default_factory=list)  # each runs for the life of the process
     on_start: list[Work] = field(default_factory=list)
     on_stop: list[Work] = field(default_factory=list)  # in reverse, after HTTP has drained
@@ -42,8 +46,12 @@ def run(
 ) -> None:
     """Runs the service until SIGTERM or SIGINT. `package` holds its migrations; None where there is no database."""
     set_up(service, settings.otlp_endpoint, settings.trace_share, settings.log_level)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_live(build, settings, clock, package))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_live(build, settings, clock, package))
+    except TlsUnusable as fault:
+        sys.stderr.write(f"{fault}\n")
+        sys.exit(2)
 
 
 async def _live(build: Callable[[TSettings, Clock], App], settings: TSettings, clock: Clock, package: str | None) -> None:
@@ -57,8 +65,10 @@ async def _live(build: Callable[[TSettings, Clock], App], settings: TSettings, c
         await step()
     admin = _server(admin_app(app.health), settings.listen_host, settings.admin_port)
     outside = _with_health(traced(app.routes, app.name), public_health(app.health))
-    public = _server(outside, settings.listen_host, settings.listen_port)
-    servers = [asyncio.create_task(server.serve()) for server in (admin, public)]
+    public = [_server(outside, settings.listen_host, settings.listen_port)] if app.plain else []
+    if app.tls:
+        public.append(_server(outside, settings.listen_host, app.tls.port, app.tls))
+    servers = [asyncio.create_task(server.serve()) for server in (admin, *public)]
     background = [asyncio.create_task(_kept_up(work, stopping)) for work in app.background]
     log.info("started", service=app.name)
     stop = asyncio.create_task(stopping.wait())
@@ -69,14 +79,15 @@ async def _live(build: Callable[[TSettings, Clock], App], settings: TSettings, c
 
 async def _drain(
     app: App,
-    public: uvicorn.Server,
+    public: list[uvicorn.Server],
     admin: uvicorn.Server,
     servers: list[asyncio.Task[None]],
     background: list[asyncio.Task[None]],
 ) -> None:
     """Readiness off, requests under way finish, then what was started stops in reverse."""
     app.health.draining()
-    public.should_exit = True
+    for server in public:
+        server.should_exit = True
     await asyncio.wait(servers[1:], timeout=DRAIN_S)
     for step in reversed(app.on_stop):
         try:
@@ -92,7 +103,7 @@ async def _drain(
     log.info("stopped", service=app.name)
 
 
-def _server(app: ASGIApp, host: str, port: int) -> uvicorn.Server:
+def _server(app: ASGIApp, host: str, port: int, tls: TlsPort | None = None) -> uvicorn.Server:
     config = uvicorn.Config(
         app,
         host=host,
@@ -101,7 +112,8 @@ def _server(app: ASGIApp, host: str, port: int) -> uvicorn.Server:
         access_log=False,
         server_header=False,
         lifespan="off",
-        http="httptools",
+        http=ShowsClientCertificate if tls else "httptools",
+        ssl_context_factory=(lambda _config, _default: tls.context) if tls else None,
         timeout_graceful_shutdown=DRAIN_S,
         timeout_keep_alive=30,
     )

@@ -58,6 +58,7 @@ def build(settings: Settings, clock: Clock) -> App:
         name=SERVICE,
         routes=api(access, signer, public_url=settings.public_url, max_hashes=settings.max_hashes),
         health=health,
+        tls=settings.tls(),
         background=[topics.run, asker.run],
         on_start=[teller.start],
         on_stop=[engine.dispose, close_calls, teller.stop, asker.close],

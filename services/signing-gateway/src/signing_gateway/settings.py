@@ -1,8 +1,12 @@
 """What the signing gateway is told, besides what every process is told."""
 
-from pydantic import Field, SecretStr
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
 
 from hosting.settings import ProcessSettings
+from hosting.tls import ClientCertificates, TlsPort
 
 
 class Settings(ProcessSettings):
@@ -13,3 +17,21 @@ class Settings(ProcessSettings):
     ca_connector_url: str
     token_key: SecretStr  # Ed25519 private key, PKCS#8 PEM: signs access tokens; the same for every gateway
     max_hashes: int = Field(default=1000, ge=1, le=10_000)  # in one request
+    tls_port: int | None = Field(default=None, ge=1, le=65_535)
+    tls_certificate: Path | None = None  # PEM, the server's, with its chain
+    tls_key: Path | None = None  # PEM, not encrypted, readable by this process alone
+    client_authorities: Path | None = None  # PEM: whose client certificates are taken
+    client_certificates: ClientCertificates = "required"
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        told = [self.tls_port, self.tls_certificate, self.tls_key]
+        if any(told) and not all(told):
+            raise ValueError("TLS_PORT, TLS_CERTIFICATE and TLS_KEY come together")
+        return self
+
+    def tls(self) -> TlsPort | None:
+        """The port over TLS, or None where a proxy ends it. Raises TlsUnusable."""
+        if not (self.tls_port and self.tls_certificate and self.tls_key):
+            return None
+        return TlsPort(self.tls_port, self.tls_certificate, self.tls_key, self.client_authorities, self.client_certificates)
