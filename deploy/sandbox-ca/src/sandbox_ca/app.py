@@ -6,8 +6,9 @@ from datetime import datetime
 from starlette.applications import Starlette
 from starlette.convertors import Convertor, register_url_convertor
 
-from sandbox_ca import control, csc, oauth, pages
+from sandbox_ca import control, csc, oauth, pages, revocation, timestamping
 from sandbox_ca.credentials import load_or_make
+from sandbox_ca.issuers import Places, load_issuer
 from sandbox_ca.journal import Journal
 from sandbox_ca.memory import Memory
 from sandbox_ca.parts import Authority
@@ -32,14 +33,17 @@ def build(settings: Settings, clock: Callable[[], datetime]) -> Starlette:
     """The application; its state lies in `settings.state_dir`."""
     register_url_convertor("ca", _Ca())
     register_url_convertor("version", _Version())
+    keys = settings.state_dir / "keys"
+    issuers = {ca: load_issuer(keys, Places(settings.public_url, ca)) for ca in ("a", "b")}
     authority = Authority(
         settings,
         clock,
         Memory(settings.state_dir / "memory.sqlite"),
         Journal(settings.state_dir / "journal.jsonl"),
-        load_or_make(settings.state_dir / "keys"),
+        issuers,
+        load_or_make(keys, issuers),
     )
-    parts = (pages, oauth, csc, control)
+    parts = (pages, oauth, csc, timestamping, revocation, control)
     app = Starlette(routes=[route for part in parts for route in part.routes(authority)])
     app.state.authority = authority
     return app

@@ -6,23 +6,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox_ca.forms import BadInput, read_json
+from sandbox_ca.forms import sent, wrong
 from sandbox_ca.parts import KINDS, Authority
 
 MAX_COUNT = 1_000
-
-
-def wrong(field: str, rule: str) -> Response:
-    """Bad input: the field and the rule."""
-    return JSONResponse({"error": "invalid_request", "error_description": f"{field}: {rule}", "field": field}, 400)
-
-
-async def sent(request: Request) -> dict[str, Any]:
-    """The body, or {} when it is no object."""
-    try:
-        return await read_json(request)
-    except BadInput:
-        return {}
 
 
 def scripted(authority: Authority, body: dict[str, Any]) -> Response | None:

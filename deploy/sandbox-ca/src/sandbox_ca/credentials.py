@@ -1,9 +1,8 @@
-"""The two CAs' chains and their people's credentials: real keys, real X.509, made at the first start and kept."""
+"""The credentials of the two CAs' people: real keys, real X.509, made at the first start and kept."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.x509.oid import NameOID
+
+from sandbox_ca.issuers import Issuer, Key, certified, pointers, read, write
 
 HASHES: dict[str, hashes.HashAlgorithm] = {
     "2.16.840.1.101.3.4.2.1": hashes.SHA256(),
@@ -31,7 +32,6 @@ SIGN_ALGORITHMS: dict[str, str | None] = {
 """What a signAlgo says of the hash; None: hashAlgorithmOID says it."""
 ORGANIZATION_IDENTIFIER = x509.ObjectIdentifier("2.5.4.97")
 YEARS = 3
-Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 Owner = Literal["demo", "other"]
 
 
@@ -93,33 +93,19 @@ class Credential:
         return [self.key.sign(digest, ec.ECDSA(algorithm)) for digest in digests]
 
 
-def load_or_make(folder: Path) -> dict[str, Credential]:
+def load_or_make(folder: Path, issuers: Mapping[str, Issuer]) -> dict[str, Credential]:
     """Every planned credential by id, from `folder` or made there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    issuers = {ca: _issuer(folder, ca) for ca in ("a", "b")}
     made = {}
     for plan in PLAN:
-        file = folder / f"{plan.id}.pem"
+        file, issuer = folder / f"{plan.id}.pem", issuers[plan.ca]
         if not file.exists():
-            _write(file, *_certified(plan, issuers[plan.ca]))
-        key, own = _read(file)
-        made[plan.id] = Credential(plan, key, (*own, *issuers[plan.ca][1]))
+            write(file, *_certified(plan, issuer))
+        key, own = read(file)
+        made[plan.id] = Credential(plan, key, (*own, *issuer.chain))
     return made
 
 
-def _issuer(folder: Path, ca: str) -> tuple[Key, tuple[x509.Certificate, ...]]:
-    """The issuing CA's key and its chain up to the root."""
-    file = folder / f"issuing-{ca}.pem"
-    if not file.exists():
-        root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-        root_name, name = _name(f"Sandbox Root CA {ca.upper()}"), _name(f"Sandbox Issuing CA {ca.upper()}")
-        root = _certificate(root_name, root_name, root_key.public_key(), root_key, years=10, ca_depth=1)
-        own = _certificate(name, root_name, key.public_key(), root_key, years=8, ca_depth=0)
-        _write(file, key, (own, root))
-    return _read(file)
-
-
-def _certified(plan: Planned, issuer: tuple[Key, tuple[x509.Certificate, ...]]) -> tuple[Key, tuple[x509.Certificate, ...]]:
+def _certified(plan: Planned, issuer: Issuer) -> tuple[Key, tuple[x509.Certificate, ...]]:
     key: Key = rsa.generate_private_key(65_537, 2_048) if plan.kind == "RSA" else ec.generate_private_key(ec.SECP256R1())
     parts = [
         x509.NameAttribute(NameOID.COUNTRY_NAME, "PT"),
@@ -129,68 +115,6 @@ def _certified(plan: Planned, issuer: tuple[Key, tuple[x509.Certificate, ...]]) 
     if plan.profile == "signature":
         parts += [x509.NameAttribute(NameOID.GIVEN_NAME, "Maria"), x509.NameAttribute(NameOID.SURNAME, "Silva")]
     parts.append(x509.NameAttribute(NameOID.COMMON_NAME, f"Sandbox {plan.profile} {plan.id}"))
-    issuing_key, chain = issuer
-    return key, (_certificate(x509.Name(parts), chain[0].subject, key.public_key(), issuing_key, years=YEARS),)
-
-
-def _name(common: str) -> x509.Name:
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.COUNTRY_NAME, "PT"),
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Sandbox, throw-away keys"),
-            x509.NameAttribute(NameOID.COMMON_NAME, common),
-        ]
-    )
-
-
-def _certificate(
-    subject: x509.Name,
-    issuer: x509.Name,
-    public: rsa.RSAPublicKey | ec.EllipticCurvePublicKey,
-    signer: Key,
-    *,
-    years: int,
-    ca_depth: int | None = None,
-) -> x509.Certificate:
-    host_now = datetime.now(UTC)  # noqa: TID251 - X.509 validity is the host's: OpenSSL knows no other clock
-    usage = dict.fromkeys(("digital_signature", "key_encipherment", "data_encipherment", "key_agreement"), False)
-    is_ca = ca_depth is not None
-    builder = (
-        x509.CertificateBuilder(
-            subject_name=subject, issuer_name=issuer, public_key=public, serial_number=x509.random_serial_number()
-        )
-        .not_valid_before(host_now - timedelta(days=1))
-        .not_valid_after(host_now + timedelta(days=365 * years))
-        .add_extension(x509.BasicConstraints(ca=is_ca, path_length=ca_depth), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
-        .add_extension(
-            x509.KeyUsage(
-                **usage,
-                content_commitment=not is_ca,
-                key_cert_sign=is_ca,
-                crl_sign=is_ca,
-                encipher_only=False,
-                decipher_only=False,
-            ),
-            critical=True,
-        )
-    )
-    return builder.sign(signer, hashes.SHA256())
-
-
-def _write(file: Path, key: Key, chain: Sequence[x509.Certificate]) -> None:
-    pkcs8, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    text = key.private_bytes(serialization.Encoding.PEM, pkcs8, plain)
-    text += b"".join(c.public_bytes(serialization.Encoding.PEM) for c in chain)
-    half = file.with_suffix(".half")
-    half.touch(mode=0o600)
-    half.write_bytes(text)
-    half.replace(file)
-
-
-def _read(file: Path) -> tuple[Key, tuple[x509.Certificate, ...]]:
-    text = file.read_bytes()
-    key = serialization.load_pem_private_key(text, None)
-    assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
-    return key, tuple(x509.load_pem_x509_certificates(text))
+    subject, found = x509.Name(parts), pointers(issuer.places)
+    own = certified(subject, issuer.certificate.subject, key.public_key(), issuer.key, years=YEARS, extensions=found)
+    return key, (own,)

@@ -1,10 +1,11 @@
-"""Reading what a caller sent, within bounds."""
+"""Reading what a caller sent, within bounds, and saying what is wrong with it."""
 
 import json
 from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 MOST_BYTES = 2 * 1024 * 1024
 
@@ -48,3 +49,16 @@ async def read_json(request: Request) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise BadInput("The request body is not a JSON object.")
     return {name: value for name, value in body.items() if value is not None}
+
+
+def wrong(field: str, rule: str) -> Response:
+    """Bad input: the field and the rule."""
+    return JSONResponse({"error": "invalid_request", "error_description": f"{field}: {rule}", "field": field}, 400)
+
+
+async def sent(request: Request) -> dict[str, Any]:
+    """The body, or {} when it is no object."""
+    try:
+        return await read_json(request)
+    except BadInput:
+        return {}

@@ -23,6 +23,7 @@ CREATE TABLE IF NOT EXISTS used_for (family INTEGER, credential TEXT, PRIMARY KE
 CREATE TABLE IF NOT EXISTS withdrawn (credential TEXT PRIMARY KEY, up_to_family INTEGER);
 CREATE TABLE IF NOT EXISTS sad (digest TEXT PRIMARY KEY, credential TEXT, family INTEGER, left INTEGER, expires REAL);
 CREATE TABLE IF NOT EXISTS otp (scope TEXT PRIMARY KEY, digest TEXT, expires REAL, attempts INTEGER);
+CREATE TABLE IF NOT EXISTS revoked_certificate (credential TEXT PRIMARY KEY, at REAL);
 CREATE TABLE IF NOT EXISTS wrong_pins (person TEXT PRIMARY KEY, count INTEGER);
 """
 
@@ -63,6 +64,16 @@ class Memory:
     def _one(self, sql: str, *values: Any) -> sqlite3.Row | None:
         row: sqlite3.Row | None = self.db.execute(sql, values).fetchone()
         return row
+
+    # Certificates
+
+    def revoke_certificate(self, credential: str, at: float) -> None:
+        """The certificate is revoked from `at` on; a second time changes nothing."""
+        self.db.execute("INSERT INTO revoked_certificate VALUES (?, ?) ON CONFLICT DO NOTHING", (credential, at))
+
+    def revoked_certificates(self) -> dict[str, float]:
+        """Since when, by credential."""
+        return {row["credential"]: row["at"] for row in self.db.execute("SELECT * FROM revoked_certificate")}
 
     # Walks
 

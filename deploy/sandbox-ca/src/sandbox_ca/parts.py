@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Literal
 
 import aiohttp
+from cryptography import x509
 
 from sandbox_ca.credentials import Credential
+from sandbox_ca.issuers import Issuer
 from sandbox_ca.journal import Journal
 from sandbox_ca.memory import Memory
 from sandbox_ca.settings import Settings
@@ -58,8 +60,11 @@ class Authority:
     clock: Callable[[], datetime]
     memory: Memory
     journal: Journal
+    issuers: Mapping[str, Issuer]
     credentials: Mapping[str, Credential]
     mishaps: Mishaps = field(default_factory=Mishaps)
+    tsa_away: bool = False
+    """Whether the timestamp authorities answer 503; told by `POST /sandbox/timestamps`."""
 
     @property
     def now(self) -> float:
@@ -70,6 +75,11 @@ class Authority:
     def at(self) -> str:
         """Now, as the journal and the pages show it."""
         return self.clock().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    def leaf(self, ca: str, serial_number: int) -> x509.Certificate | None:
+        """The certificate with this serial number that the issuing CA made, or None."""
+        made = [c.leaf for c in self.credentials.values() if c.plan.ca == ca] + [self.issuers[ca].timestamp_certificate]
+        return next((each for each in made if each.serial_number == serial_number), None)
 
     def issuer(self, ca: str) -> str:
         """The CA's OAuth2 issuer."""
