@@ -24,7 +24,7 @@ MAX_REQUEST = 10_000
 class Rejection(core.Sequence):  # type: ignore[misc] # asn1crypto has no types
     """A TimeStampResp without a token; asn1crypto's own class wants one."""
 
-    _fields = [("status", tsp.PKIStatusInfo)]  # noqa: RUF012 - how asn1crypto declares them
+    _fields = [("status", tsp.PKIStatusInfo)]
 
 
 class BadRequest(Exception):
