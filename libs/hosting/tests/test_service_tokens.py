@@ -75,3 +75,26 @@ def test_a_long_lived_token_does_not_hold(keys):
     eternal = jwt.encode({"alg": "Ed25519", "kid": "signing-gateway"}, claims, key, algorithms=["Ed25519"])
     with pytest.raises(CallerUnknown):
         TokenVerifier("ca-connector", public, lambda: NOW).verify(f"Bearer {eternal}")
+
+
+def test_a_token_that_was_proven_once_ends_all_the_same(keys):
+    made, public = keys
+    now = [NOW]
+    token = TokenIssuer("signing-gateway", made["signing-gateway"], lambda: NOW).issue("ca-connector")
+    verifier = TokenVerifier("ca-connector", public, lambda: now[0])
+    for seconds in (0, 30, 64):
+        now[0] = NOW + timedelta(seconds=seconds)
+        assert verifier.verify(f"Bearer {token}") == "signing-gateway"
+    now[0] = NOW + timedelta(seconds=66)
+    with pytest.raises(CallerUnknown):
+        verifier.verify(f"Bearer {token}")
+
+
+def test_a_token_altered_after_it_was_proven_is_another_one(keys):
+    made, public = keys
+    token = TokenIssuer("signing-gateway", made["signing-gateway"], lambda: NOW).issue("ca-connector")
+    verifier = TokenVerifier("ca-connector", public, lambda: NOW)
+    assert verifier.verify(f"Bearer {token}") == "signing-gateway"
+    for altered in (token[:-8] + "AAAAAAAA", token.replace(".", ".A", 1)):
+        with pytest.raises(CallerUnknown):
+            verifier.verify(f"Bearer {altered}")

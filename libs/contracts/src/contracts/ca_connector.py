@@ -12,7 +12,7 @@
     POST  /internal/v1/authorisations/{id}/challenge                 registry → Authorisation (a new OTP is sent)
     POST  /internal/v1/authorisations/{id}/cancellation              registry → Authorisation
     POST  /internal/v1/certificates/{id}/revocation                  registry Revocation → 204 (access given up)
-    POST  /internal/v1/signatures                                    signing-gateway SignCall → SignReply
+    POST  /internal/v1/signatures                                    signing-gateway SignCall → lines of SignResult
 
 Refusals are problem+json: `type` is the last path segment of the kind, e.g. "authorisation-unknown".
 """
@@ -200,7 +200,7 @@ class SignItem(Message):
 
     item_id: UUID
     certificate_id: UUID
-    epoch: int = Field(ge=1)
+    epoch: int = Field(ge=1, le=2**31 - 1)
     hashes: list[str] = Field(min_length=1, max_length=10_000)  # base64
     hash_algorithm_oid: str
     sign_algorithm_oid: str
@@ -214,7 +214,9 @@ class SignCall(Message):
 
 
 class SignResult(Message):
-    """What became of one item.
+    """What became of one item: a line of JSON (application/x-ndjson), written as soon as it is known, in no order.
+
+    An item whose line is missing when the answer ends is `unknown`.
 
     `signed`: `signatures` in the order of the hashes, base64. `refused`: the CA certainly made none; `reason` is
     `epoch-over`, `access-withdrawn`, `credential-disabled`, `ca-refused`, `ca-unavailable` (never sent) or
@@ -229,6 +231,6 @@ class SignResult(Message):
 
 
 class SignReply(Message):
-    """One result per item, in the order asked."""
+    """One result per item, in the order asked: the answer to whoever does not accept application/x-ndjson."""
 
     results: list[SignResult]

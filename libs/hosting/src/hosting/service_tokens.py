@@ -19,6 +19,7 @@ from hosting.clock import Clock
 ALGORITHMS = ["Ed25519"]  # RFC 9864: EdDSA with its curve named
 LIFETIME = timedelta(seconds=60)
 LEEWAY = timedelta(seconds=5)  # between hosts
+HELD_TOKENS = 100  # proven ones: a caller brings the same one for half a minute, and a proof costs more than a whole call
 
 
 class CallerUnknown(Exception):
@@ -65,27 +66,37 @@ class TokenVerifier:
         self._service = service
         self._keys = KeySet.import_key_set(json.loads(keys.read_text()))
         self._clock = clock
+        self._held: dict[str, tuple[str, float, float]] = {}
 
     def verify(self, authorization: str | None) -> str:
         """The name of the calling service. Raises CallerUnknown, without saying which check failed."""
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token:
             raise CallerUnknown("a service token is needed")
+        held = self._held.get(token)
+        if held is None:
+            held = self._proven(token)
+            if len(self._held) >= HELD_TOKENS:
+                self._held.clear()
+            self._held[token] = held
+        kid, begins, ends = held
+        if not begins <= self._clock().timestamp() < ends:
+            raise CallerUnknown("the service token does not hold")
+        return kid
+
+    def _proven(self, token: str) -> tuple[str, float, float]:
+        """Who calls, and from when to when the token holds: all of it that does not depend on the time it is brought."""
         try:
             decoded = jwt.decode(token.strip(), self._keys, algorithms=ALGORITHMS)
         except (JoseError, ValueError, KeyError):
             raise CallerUnknown("the service token does not hold") from None
-        claims, kid, now = decoded.claims, decoded.header.get("kid"), self._clock().timestamp()
-        leeway = LEEWAY.total_seconds()
-        times = claims.get("iat"), claims.get("exp")
-        if not all(isinstance(t, int) for t in times):
+        claims, kid, leeway = decoded.claims, decoded.header.get("kid"), LEEWAY.total_seconds()
+        begins, ends = claims.get("iat"), claims.get("exp")
+        if not isinstance(begins, int) or not isinstance(ends, int) or ends - begins > LIFETIME.total_seconds():
             raise CallerUnknown("the service token does not hold")
-        fresh = (
-            claims["iat"] - leeway <= now < claims["exp"] + leeway and claims["exp"] - claims["iat"] <= LIFETIME.total_seconds()
-        )
-        if not fresh or claims.get("aud") != self._service or claims.get("iss") != kid or not isinstance(kid, str):
+        if claims.get("aud") != self._service or claims.get("iss") != kid or not isinstance(kid, str):
             raise CallerUnknown("the service token does not hold")
-        return kid
+        return kid, begins - leeway, ends + leeway
 
 
 def caller(verifier: TokenVerifier, *allowed: str) -> Callable[[Request], Awaitable[str]]:

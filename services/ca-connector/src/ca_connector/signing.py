@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy.exc import SQLAlchemyError
 
 from ca_connector.address import AddressRefused
+from ca_connector.bulk import Reply, SignItem, SignResult
 from ca_connector.csc import CscRefused, Described, Hashes, TokenRefused
 from ca_connector.outbound import CaAnswerUnknown, CaNotReached
 from ca_connector.parts import Ca, Parts
@@ -15,7 +16,6 @@ from ca_connector.sealing import SealBroken
 from ca_connector.storage.access import Access, access_to, fence
 from ca_connector.tokens import AccessTokens, AccessWithdrawn, CaUnavailable, GrantOver
 from ca_connector.walk import CertificateUnknown
-from contracts.ca_connector import SignItem, SignResult
 from hosting import boottime
 from observability import get_logger, tracer
 
@@ -53,6 +53,21 @@ class Signing:
         self._pool: dict[UUID, Pooled] = {}
         self._locks: dict[UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._away: dict[UUID, tuple[int, float]] = {}
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def take(self, items: list[SignItem], reply: Reply) -> None:
+        """Begins to sign: each item's result goes to `reply` as soon as it is known."""
+        for item in items:
+            task = asyncio.create_task(self._answer(item, reply))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    async def _answer(self, item: SignItem, reply: Reply) -> None:
+        result = SignResult(item.item_id, "unknown", reason="ca-answer-unknown")
+        try:
+            result = await self.sign(item)
+        finally:
+            reply.add(result)
 
     async def sign(self, item: SignItem) -> SignResult:
         """What became of one item; never raises for what a CA does."""

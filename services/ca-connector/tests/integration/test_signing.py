@@ -1,4 +1,5 @@
 import asyncio
+import json
 from types import SimpleNamespace
 from uuid import uuid4
 
@@ -212,3 +213,32 @@ async def test_items_of_several_certificates_are_answered_in_the_order_asked(con
     _, reply = await connector.call("POST", "signatures", {"items": items}, service="signing-gateway")
     assert [result["item_id"] for result in reply["results"]] == [item["item_id"] for item in items]
     assert [result["outcome"] for result in reply["results"]] == ["refused", "signed", "refused", "signed"]
+
+
+async def test_a_gateway_that_reads_lines_is_told_each_item_by_its_id(connector, certificate):
+    algorithms = {"hash_algorithm_oid": "2.16.840.1.101.3.4.2.1", "sign_algorithm_oid": "1.2.840.10045.4.3.2"}
+    items = [
+        {"item_id": str(uuid4()), "certificate_id": each, "epoch": 1, "hashes": ["AAAA"], **algorithms}
+        for each in (certificate, str(uuid4()))
+    ]
+    token = connector.issuers["signing-gateway"].issue("ca-connector")
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/x-ndjson"}
+    answer = await connector.client.post("/internal/v1/signatures", json={"items": items}, headers=headers)
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    told = {each["item_id"]: each["outcome"] for each in map(json.loads, answer.text.splitlines())}
+    assert told == {items[0]["item_id"]: "signed", items[1]["item_id"]: "refused"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "kind"),
+    [("{", 400, "malformed-json"), ('{"items": []}', 422, "invalid-input"), ('{"items": [{}]}', 422, "invalid-input")],
+)
+async def test_what_is_no_call_is_refused_before_anything_is_asked(connector, certificate, body, status, kind):
+    headers = {"Authorization": f"Bearer {connector.issuers['signing-gateway'].issue('ca-connector')}"}
+    answer = await connector.client.post("/internal/v1/signatures", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["type"]) == (status, kind)
+
+
+async def test_only_a_gateway_may_sign(connector, certificate):
+    assert (await connector.call("POST", "signatures", {"items": []}))[0] == 403
+    assert (await connector.client.post("/internal/v1/signatures", json={"items": []})).status_code == 401

@@ -19,6 +19,6 @@ def internal_api(parts: Parts, verifier: TokenVerifier, walking: Walking, dialog
     app = FastAPI(title="Sinete CA connector", openapi_url=None)
     app.include_router(certificate_authorities.router(parts, verifier))
     app.include_router(authorisations.router(parts, verifier, walking, dialog))
-    app.include_router(signatures.router(verifier, signing))
+    app.router.routes.append(signatures.route(verifier, signing))
     install_problems(app, REFUSALS, max_body=MAX_BODY)
     return app
