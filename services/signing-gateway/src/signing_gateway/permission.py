@@ -10,9 +10,9 @@ from signing_gateway.refusals import (
     AccountNotActive,
     CertificateInactive,
     EpochMoved,
-    GrantExpired,
     GrantNotKnown,
     ServiceInactive,
+    grant_over,
 )
 
 
@@ -112,7 +112,7 @@ def permitted(
     if certificate and certificate.status != "active":
         raise CertificateInactive
     if grant and grant.over(now):
-        raise GrantExpired(grant.expired_reason, grant.expires_at if now >= grant.expires_at else None)
+        raise grant_over(grant.expired_reason, grant.expires_at if now >= grant.expires_at else None)
     if service.status != "active":
         raise ServiceInactive(service.reason)
     if grant is None or certificate is None or account is None:

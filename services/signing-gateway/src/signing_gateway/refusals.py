@@ -1,11 +1,14 @@
 """Why the gateway does not do what it is asked, in plain words that say what to do. `routes.answers` maps each to its answer."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
 
 class Refused(Exception):
-    """The root of all refusals here. `str()` is the sentence a client is shown."""
+    """The root of all refusals here. `str()` is the sentence a client is shown, `facts` what software may read of it."""
+
+    facts: Mapping[str, str | int] = {}
 
 
 class PassesByItself(Refused):
@@ -65,14 +68,33 @@ class ScopeInvalid(Refused):
 class GrantExpired(Refused):
     """The access grant is over. `at` is when it ended, where that is known."""
 
-    def __init__(self, reason: str | None = None, at: datetime | None = None) -> None:
-        why = {"usage": ", its usage limit was reached", "revoked": ", it was withdrawn"}.get(reason or "", "")
+    why = ""
+
+    def __init__(self, at: datetime | None = None) -> None:
         when = f" on {at:%Y-%m-%dT%H:%M:%SZ}" if at else ""
         super().__init__(
-            f"Access to this certificate has expired{when}{why}. An operator of the account has to renew it at the certificate"
-            " authority and activate this client service again."
+            f"Access to this certificate has expired{when}{self.why}. An operator of the account has to renew it at the"
+            " certificate authority and activate this client service again."
         )
-        self.reason, self.at = reason, at
+        self.at = at
+
+
+class GrantUsedUp(GrantExpired):
+    """The access grant is over because all its signatures were made."""
+
+    why = ", its usage limit was reached"
+
+
+class AccessWithdrawn(GrantExpired):
+    """The access was given up by an operator, or withdrawn at the certificate authority, before its time."""
+
+    why = ", it was given up or withdrawn"
+
+
+def grant_over(reason: str | None, at: datetime | None = None) -> GrantExpired:
+    """The refusal for a grant that ended for `reason`: time, usage or revoked."""
+    kinds: dict[str | None, type[GrantExpired]] = {"usage": GrantUsedUp, "revoked": AccessWithdrawn}
+    return kinds.get(reason, GrantExpired)(at)
 
 
 class LimitExceeded(Refused):
@@ -94,6 +116,7 @@ class WouldExceedLimit(Refused):
             " an operator renew the access."
         )
         self.left = left
+        self.facts = {"left": left}
 
 
 class ServiceInactive(Refused):
@@ -107,6 +130,7 @@ class ServiceInactive(Refused):
         }.get(reason or "", "it was made inactive")
         super().__init__(f"This client service is inactive: {why}. An operator of the account has to activate it.")
         self.reason = reason
+        self.facts = {"reason": reason} if reason else {}
 
 
 class CertificateInactive(Refused):
@@ -122,6 +146,7 @@ class AccountNotActive(Refused):
     def __init__(self, status: str) -> None:
         super().__init__(f"The account of this client service is {status}. Its owner has to contact the platform.")
         self.status = status
+        self.facts = {"status": status}
 
 
 # What the certificate authority said

@@ -21,6 +21,7 @@ from signing_gateway.permission import Permit, permitted
 from signing_gateway.projections import Known
 from signing_gateway.refusals import (
     AccessRefused,
+    AccessWithdrawn,
     AuthorityAway,
     AuthorityRefused,
     EpochMoved,
@@ -241,7 +242,7 @@ def _refusal(reason: str | None, detail: str | None) -> Exception:
         case "epoch-over":
             return GrantExpired()
         case "access-withdrawn":
-            return GrantExpired("revoked")
+            return AccessWithdrawn()
         case "credential-disabled":
             return AccessRefused(
                 "The certificate is disabled at the certificate authority. Its owner has to contact the authority."

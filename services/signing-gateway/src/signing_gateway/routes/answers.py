@@ -1,4 +1,8 @@
-"""Every answer that is not the one asked for: `{"error", "error_description"}` (RFC 6749 §5.2, CSC v2 §10), from one table."""
+"""Every answer that is not the one asked for, from one table: `{"error", "error_description", "sinete_error"}`.
+
+The first two are the API's (RFC 6749 §5.2, CSC v2 §10) and say little to software, since many refusals share one `error`;
+`sinete_error` is a word of ours for each, which never changes its meaning. `docs/errors.md` explains them.
+"""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -15,22 +19,31 @@ from signing_gateway import refusals
 
 log = get_logger(__name__)
 
-REFUSALS: dict[type[refusals.Refused], tuple[int, str]] = {
-    refusals.InvalidRequest: (400, "invalid_request"),
-    refusals.BodyTooLarge: (413, "invalid_request"),
-    refusals.TokenInvalid: (401, "invalid_token"),
-    refusals.ClientUnknown: (401, "invalid_client"),
-    refusals.GrantTypeUnsupported: (400, "unsupported_grant_type"),
-    refusals.ScopeInvalid: (400, "invalid_scope"),
-    refusals.GrantExpired: (403, "access_denied"),
-    refusals.LimitExceeded: (403, "access_denied"),
-    refusals.WouldExceedLimit: (403, "access_denied"),
-    refusals.ServiceInactive: (403, "access_denied"),
-    refusals.CertificateInactive: (403, "access_denied"),
-    refusals.AccountNotActive: (403, "access_denied"),
-    refusals.AccessRefused: (403, "access_denied"),
-    refusals.AuthorityRefused: (400, "invalid_request"),
-    refusals.PassesByItself: (503, "temporarily_unavailable"),  # draining, monitor, authority or news away, outcome unknown
+REFUSALS: dict[type[refusals.Refused], tuple[int, str, str]] = {
+    refusals.InvalidRequest: (400, "invalid_request", "request-invalid"),
+    refusals.CredentialUnknown: (400, "invalid_request", "credential-unknown"),
+    refusals.BodyTooLarge: (413, "invalid_request", "body-too-large"),
+    refusals.TokenInvalid: (401, "invalid_token", "token-invalid"),
+    refusals.ClientUnknown: (401, "invalid_client", "client-unknown"),
+    refusals.GrantTypeUnsupported: (400, "unsupported_grant_type", "grant-type-unsupported"),
+    refusals.ScopeInvalid: (400, "invalid_scope", "scope-invalid"),
+    refusals.GrantExpired: (403, "access_denied", "access-expired"),
+    refusals.GrantUsedUp: (403, "access_denied", "limit-exceeded"),
+    refusals.AccessWithdrawn: (403, "access_denied", "access-withdrawn"),
+    refusals.LimitExceeded: (403, "access_denied", "limit-exceeded"),
+    refusals.WouldExceedLimit: (403, "access_denied", "would-exceed-limit"),
+    refusals.ServiceInactive: (403, "access_denied", "client-service-inactive"),
+    refusals.CertificateInactive: (403, "access_denied", "certificate-inactive"),
+    refusals.AccountNotActive: (403, "access_denied", "account-not-active"),
+    refusals.AccessRefused: (403, "access_denied", "authority-refused-access"),
+    refusals.AuthorityRefused: (400, "invalid_request", "authority-refused"),
+    refusals.PassesByItself: (503, "temporarily_unavailable", "try-again"),
+    refusals.Draining: (503, "temporarily_unavailable", "draining"),
+    refusals.MonitorAway: (503, "temporarily_unavailable", "allowance-unavailable"),
+    refusals.GrantNotKnown: (503, "temporarily_unavailable", "catching-up"),
+    refusals.NotCurrent: (503, "temporarily_unavailable", "catching-up"),
+    refusals.AuthorityAway: (503, "temporarily_unavailable", "authority-unavailable"),
+    refusals.OutcomeUnknown: (503, "temporarily_unavailable", "outcome-unknown"),
 }
 """A subclass is answered as its nearest listed parent."""
 
@@ -45,9 +58,17 @@ def answer(body: dict[str, Any]) -> JSONResponse:
     return JSONResponse(body, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
 
 
-def refusal(status: int, error: str, description: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """A refusal in the shape of OAuth2 and CSC."""
-    body = {"error": error, "error_description": description}
+def refusal(
+    status: int,
+    error: str,
+    description: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    word: str,
+    facts: Mapping[str, str | int] | None = None,
+) -> JSONResponse:
+    """A refusal in the shape of OAuth2 and CSC, with our own word and what software may read of it."""
+    body = {"error": error, "error_description": description, "sinete_error": word, **(facts or {})}
     return JSONResponse(body, status, {"Cache-Control": "no-store", **(headers or {})})
 
 
@@ -61,25 +82,26 @@ def install_answers(app: FastAPI) -> None:
 
 async def _refused(request: Request, why: Exception) -> Response:
     assert isinstance(why, refusals.Refused)
-    status, error = next(REFUSALS[kind] for kind in type(why).__mro__ if kind in REFUSALS)
+    status, error, word = next(REFUSALS[kind] for kind in type(why).__mro__ if kind in REFUSALS)
     who = getattr(request.state, "client_service_id", None)
-    log.info("a request was refused", refusal=type(why).__name__, status=status, client_service_id=str(who) if who else None)
+    log.info("a request was refused", refusal=word, status=status, client_service_id=str(who) if who else None)
     headers = {"WWW-Authenticate": CHALLENGES[error]} if error in CHALLENGES else {}
     if isinstance(why, refusals.PassesByItself):
         headers["Retry-After"] = str(why.retry_after)
-    return refusal(status, error, str(why), headers)
+    return refusal(status, error, str(why), headers, word=word, facts=why.facts)
 
 
 async def _http(_request: Request, why: Exception) -> Response:
     assert isinstance(why, HTTPException)
     text = {404: "There is no such endpoint. POST /csc/v2/info lists them.", 405: "Use the POST method."}
-    return refusal(why.status_code, "invalid_request", text.get(why.status_code, HTTPStatus(why.status_code).phrase), why.headers)
+    said = text.get(why.status_code, HTTPStatus(why.status_code).phrase)
+    return refusal(why.status_code, "invalid_request", said, why.headers, word="endpoint-unknown")
 
 
 async def _gone(_request: Request, _why: Exception) -> Response:
-    return refusal(400, "invalid_request", "The body ended early.")
+    return refusal(400, "invalid_request", "The body ended early.", word="request-invalid")
 
 
 async def _unexpected(_request: Request, _fault: Exception) -> Response:
     trace_id = trace.format_trace_id(trace.get_current_span().get_span_context().trace_id)
-    return refusal(500, "server_error", f"Something failed on our side. Quote {trace_id} to support.")
+    return refusal(500, "server_error", f"Something failed on our side. Quote {trace_id} to support.", word="fault")
