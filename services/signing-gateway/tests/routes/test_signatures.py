@@ -290,7 +290,8 @@ async def test_another_services_credential_and_an_unknown_one_get_the_same_answe
     bed.told(other)
     theirs = await bed.sign(DIGESTS[0], credentialID=str(other.certificate_id))
     assert theirs == await bed.sign(DIGESTS[0], credentialID=str(uuid4()))
-    assert theirs == (400, {"error": "invalid_request", "error_description": "Invalid parameter credentialID"})
+    status, body = theirs
+    assert (status, body["error"], body["error_description"]) == (400, "invalid_request", "Invalid parameter credentialID")
 
 
 @pytest.mark.parametrize(
