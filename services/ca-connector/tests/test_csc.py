@@ -3,9 +3,9 @@ from hashlib import sha256
 
 import pytest
 
-from ca_connector.address import Allowed
 from ca_connector.csc import CodesRefused, Csc, CscRefused, Hashes, TokenRefused
 from ca_connector.outbound import CaAnswerUnknown, CaNotReached, Outbound
+from hosting.address import Allowed
 
 SIGN = "csc/v2/signatures/signHash"
 

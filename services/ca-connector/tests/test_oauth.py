@@ -2,11 +2,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from ca_connector.address import Allowed
 from ca_connector.csc import Sad
 from ca_connector.oauth import LONGEST_LIFE_S, ClientOfCa, ClientRejected, GrantInvalid, MetadataMismatch, OAuth
 from ca_connector.outbound import CaAnswerUnknown, Outbound
 from ca_connector.storage.access import KeptTokens
+from hosting.address import Allowed
 
 CALLBACK = "http://127.0.0.1:7400/ca/callback"
 

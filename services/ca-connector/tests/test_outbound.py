@@ -5,8 +5,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from ca_connector.address import AddressRefused, Allowed
-from ca_connector.outbound import MAX_ANSWER, CaAnswerUnknown, CaNotReached, Outbound, PublicOnly
+from ca_connector.outbound import MAX_ANSWER, CaAnswerUnknown, CaNotReached, Outbound
+from hosting.address import AddressRefused, Allowed, PublicOnly
 
 ANSWERS = {
     "/redirect": lambda: web.Response(status=302, headers={"Location": "http://127.0.0.1:1/elsewhere"}),

@@ -1,6 +1,5 @@
 """The CA connector, put together."""
 
-from ca_connector.address import Allowed
 from ca_connector.chores import Chores
 from ca_connector.consumers import hear
 from ca_connector.dialog import Dialog
@@ -14,6 +13,7 @@ from ca_connector.signing import Signing
 from ca_connector.tokens import AccessTokens
 from ca_connector.walking import Walking
 from hosting import Clock
+from hosting.address import Allowed
 from hosting.database import answers, open_engine, sessions_of
 from hosting.service_tokens import TokenVerifier
 from hosting.serving import App

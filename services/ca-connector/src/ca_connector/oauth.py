@@ -8,9 +8,9 @@ from urllib.parse import quote_plus, urlencode
 
 import aiohttp
 
-from ca_connector.address import AddressRefused, checked
 from ca_connector.outbound import Answer, CaAnswerUnknown, Outbound
 from hosting import boottime
+from hosting.address import AddressRefused, checked
 
 METADATA_LIFE_S = 600
 STATE_BYTES = 32

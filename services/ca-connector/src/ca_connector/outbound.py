@@ -1,16 +1,13 @@
 """Calls to a CA: guarded, bounded, and honest about whether they were sent."""
 
-import asyncio
 import json
-import socket
 from typing import Any
 
 import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
 from opentelemetry import propagate
 from prometheus_client import Counter
 
-from ca_connector.address import Allowed, checked, is_public
+from hosting.address import Allowed, PublicOnly, checked
 
 MAX_ANSWER = 1024 * 1024
 MAX_DEPTH = 20
@@ -24,29 +21,6 @@ class CaNotReached(Exception):
 
 class CaAnswerUnknown(Exception):
     """The call was sent and no usable answer came; it may have had its effect."""
-
-
-class PublicOnly(AbstractResolver):
-    """Resolves once for the connection that follows, and only to addresses that may be called; so a name cannot be rebound."""
-
-    def __init__(self, allowed: Allowed) -> None:
-        self._allowed = allowed
-
-    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
-        """Raises OSError when nothing public is found."""
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
-        open_ = self._allowed.named(host, port)
-        addresses = [(each[0], str(each[4][0])) for each in found if open_ or is_public(str(each[4][0]))]
-        if not addresses:
-            raise OSError(f"{host} resolves to no public address")
-        return [
-            ResolveResult(hostname=host, host=address, port=port, family=kind, proto=0, flags=socket.AI_NUMERICHOST)
-            for kind, address in addresses
-        ]
-
-    async def close(self) -> None:
-        """Nothing is held."""
 
 
 class Answer:

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from ca_connector.address import AddressRefused
 from ca_connector.bulk import Reply, SignItem, SignResult
 from ca_connector.csc import CscRefused, Described, Hashes, TokenRefused
 from ca_connector.outbound import CaAnswerUnknown, CaNotReached
@@ -17,6 +16,7 @@ from ca_connector.storage.access import Access, access_to, fence
 from ca_connector.tokens import AccessTokens, AccessWithdrawn, CaUnavailable, GrantOver
 from ca_connector.walk import CertificateUnknown
 from hosting import boottime
+from hosting.address import AddressRefused
 from observability import get_logger, tracer
 
 log = get_logger(__name__)

@@ -5,7 +5,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends
 
-from ca_connector.address import checked, followed
 from ca_connector.parts import Parts
 from ca_connector.storage import profiles
 from contracts.ca_connector import (
@@ -14,6 +13,7 @@ from contracts.ca_connector import (
     CertificateAuthorityList,
     NewCertificateAuthority,
 )
+from hosting.address import checked, followed
 from hosting.service_tokens import TokenVerifier, caller
 
 

@@ -1,6 +1,5 @@
 """One table: each refusal in plain words → problem+json."""
 
-from ca_connector.address import AddressRefused
 from ca_connector.dialog import CaDidNotAnswer
 from ca_connector.storage.profiles import NameTaken
 from ca_connector.tokens import CaUnavailable
@@ -16,6 +15,7 @@ from ca_connector.walk import (
     WalkDiffers,
 )
 from ca_connector.walking import CredentialNotOffered
+from hosting.address import AddressRefused
 
 REFUSALS: dict[type[Exception], tuple[int, str]] = {
     AuthorisationUnknown: (404, "authorisation-unknown"),

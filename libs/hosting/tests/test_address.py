@@ -1,6 +1,6 @@
 import pytest
 
-from ca_connector.address import AddressRefused, Allowed, checked, followed, is_public
+from hosting.address import AddressRefused, Allowed, checked, followed, is_public
 
 NOBODY = Allowed()
 SANDBOX = Allowed.of("localhost:7405, 127.0.0.1:7405")
@@ -125,3 +125,10 @@ def test_a_link_for_people_may_have_a_query_and_a_fragment():
     assert (
         followed("https://ca.example/a?lang=pt#/account", NOBODY, "client_account_url") == "https://ca.example/a?lang=pt#/account"
     )
+
+
+def test_what_is_signed_itself_may_come_over_plain_http_from_a_public_name():
+    assert checked("http://ocsp.ca.example/a", Allowed(), signed=True) == "http://ocsp.ca.example/a"
+    for url in ("http://ocsp.ca.example:8080/a", "http://10.0.0.1/a", "ftp://ca.example/list.crl", "http://localhost/a"):
+        with pytest.raises(AddressRefused):
+            checked(url, Allowed(), signed=True)

@@ -1,9 +1,13 @@
-"""Which URLs of a CA the connector will call (controls 21 and 22): https on public addresses, and nothing that pretends to be."""
+"""Which URLs of others a service will call (controls 21 and 22): https on public addresses, and nothing that pretends to be."""
 
+import asyncio
 import ipaddress
 import re
+import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from aiohttp.abc import AbstractResolver, ResolveResult
 
 PORTS = frozenset({443, 8443})
 HOST = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -13,7 +17,7 @@ PATH = re.compile(r"[A-Za-z0-9._~/-]*")
 
 
 class AddressRefused(ValueError):
-    """A CA's URL that is not called: which field and why."""
+    """A URL that is not called: which field and why."""
 
     def __init__(self, field: str, rule: str) -> None:
         super().__init__(f"{field}: {rule}")
@@ -36,8 +40,12 @@ class Allowed:
         return f"{host}:{port}" in self.hosts
 
 
-def checked(url: str, allowed: Allowed, field: str = "url") -> str:
-    """The URL without a trailing slash. Raises AddressRefused naming the rule."""
+def checked(url: str, allowed: Allowed, field: str = "url", *, signed: bool = False) -> str:
+    """The URL without a trailing slash. Raises AddressRefused naming the rule.
+
+    `signed` takes plain http on port 80 too: for answers that carry a signature of their own, as those of OCSP and revocation
+    lists do, whose addresses in certificates are hardly ever https (RFC 5280 §8).
+    """
     _check_plain(url, field)
     try:
         parts, port = urlsplit(url), urlsplit(url).port
@@ -52,7 +60,10 @@ def checked(url: str, allowed: Allowed, field: str = "url") -> str:
         raise AddressRefused(field, "has a path with other characters than letters, digits and ._~/-")
     effective = port if port is not None else {"https": 443, "http": 80}.get(parts.scheme, 0)
     if not (parts.scheme in {"http", "https"} and allowed.named(host, effective)):
-        _check_public(parts.scheme, host, effective, field)
+        if not (signed and (parts.scheme, effective) == ("http", 80)):
+            _check_encrypted(parts.scheme, effective, field)
+        if not HOST.fullmatch(host):
+            raise AddressRefused(field, "must name a host by its full domain name, not by an address and without a trailing dot")
     return url.rstrip("/")
 
 
@@ -68,13 +79,11 @@ def _check_plain(url: str, field: str) -> None:
         raise AddressRefused(field, "must be plain ASCII; write an international name in its xn-- form")
 
 
-def _check_public(scheme: str, host: str, port: int, field: str) -> None:
+def _check_encrypted(scheme: str, port: int, field: str) -> None:
     if scheme != "https":
         raise AddressRefused(field, "must begin with https://")
     if port not in PORTS:
         raise AddressRefused(field, f"must use port {' or '.join(map(str, sorted(PORTS)))}")
-    if not HOST.fullmatch(host):
-        raise AddressRefused(field, "must name a host by its full domain name, not by an address and without a trailing dot")
 
 
 def is_public(address: str) -> bool:
@@ -90,3 +99,26 @@ def is_public(address: str) -> bool:
         if inner is not None:
             return inner.is_global and not inner.is_multicast
     return found.is_global and not found.is_multicast
+
+
+class PublicOnly(AbstractResolver):
+    """Resolves once for the connection that follows, and only to addresses that may be called; so a name cannot be rebound."""
+
+    def __init__(self, allowed: Allowed) -> None:
+        self._allowed = allowed
+
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
+        """Raises OSError when nothing public is found."""
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
+        open_ = self._allowed.named(host, port)
+        addresses = [(each[0], str(each[4][0])) for each in found if open_ or is_public(str(each[4][0]))]
+        if not addresses:
+            raise OSError(f"{host} resolves to no public address")
+        return [
+            ResolveResult(hostname=host, host=address, port=port, family=kind, proto=0, flags=socket.AI_NUMERICHOST)
+            for kind, address in addresses
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
