@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := $(wildcard libs/* services/* deploy/embedded deploy/sandbox-*)
 SOURCES := $(wildcard libs/*/src services/*/src deploy/*/src)
+SHARED := $(addsuffix /pyproject.toml,$(filter-out libs/client,$(wildcard libs/*)))
 COMPILE := $(BIN)/uv pip compile -q --no-config --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
 .DEFAULT_GOAL := help
@@ -58,7 +59,7 @@ events: setup ## write the golden files and the event table again from libs/cont
 
 lock: ## resolve the requirements again (all, and of each service)
 	$(COMPILE) --group dev pyproject.toml $(addsuffix /pyproject.toml,$(PACKAGES)) -o requirements.lock
-	@for service in services/*; do $(COMPILE) $$service/pyproject.toml libs/*/pyproject.toml -c requirements.lock -o $$service/requirements.lock; done
+	@for service in services/*; do $(COMPILE) $$service/pyproject.toml $(SHARED) -c requirements.lock -o $$service/requirements.lock; done
 
 clean: ## remove the environment and caches; the stack's state stays (sinete reset removes it)
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -10,6 +10,7 @@ import click
 
 from embedded.refusals import Refusal
 from embedded.state import State
+from sinete_client.command import sign_command
 
 
 def default_state() -> Path:
@@ -150,6 +151,27 @@ def reset(state: State, *, yes: bool) -> None:
     if not yes and sys.stdin.isatty():
         click.confirm(f"Remove everything in {state.folder}?", abort=True)
     forget(state)
+
+
+def demo_gateway() -> dict[str, Any]:
+    """The demo client service of the running stack, for `sinete sign` where nothing else is said."""
+    from embedded.demo import gateway_of
+
+    return gateway_of(click.get_current_context().meta["state"])
+
+
+def keep_state(ctx: click.Context, option: click.Parameter, folder: Path | None) -> None:
+    """The state folder of a command whose function knows nothing of stacks."""
+    ctx.meta["state"] = stateful(ctx, option, folder)
+
+
+sign = sign_command(demo_gateway)
+IN_STATE_KEPT = click.Option(
+    ["--state"], type=click.Path(path_type=Path, file_okay=False), callback=keep_state, expose_value=False
+)
+IN_STATE_KEPT.help = "The stack's folder ($SINETE_STATE, ./.state), where --url is not said."
+sign.params.append(IN_STATE_KEPT)
+main.add_command(sign)
 
 
 @main.command()
