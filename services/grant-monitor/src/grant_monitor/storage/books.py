@@ -12,13 +12,14 @@ from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ARRAY, ColumnElement, Table, Uuid, any_, bindparam, func, insert, literal, or_, select, update
+from sqlalchemy import ARRAY, ColumnElement, Table, Uuid, any_, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from grant_monitor.allowance import SWEPT_AFTER
 from grant_monitor.books import Books
 from grant_monitor.metrics import EXPIRY_EFFECT_DELAY
-from grant_monitor.storage.rows import Values, allowance_of, allowance_values, epoch_of, epoch_values, grant_of, grant_values
+from grant_monitor.storage.arrays import insert_rows, update_rows
+from grant_monitor.storage.rows import allowance_of, allowance_values, epoch_of, epoch_values, grant_of, grant_values
 from grant_monitor.storage.tables import ACCESS_GRANT, ACCOUNT, ALLOWANCE, CERTIFICATE, GRANT_EPOCH
 from grant_monitor.storage.usage import add_usage
 from grant_monitor.warning import NoticeCalendar
@@ -137,16 +138,10 @@ async def _read_open_blocks(session: AsyncSession, books: Books) -> None:
 
 
 async def _save(session: AsyncSession, table: Table, before: Mapping[Any, Any], after: Mapping[Any, Any], values: Any) -> None:
-    """Inserts what is new and updates what changed; records are immutable, so what is equal was not touched."""
-    new = [values(record) for key, record in after.items() if key not in before]
-    changed: list[Values] = [values(record) for key, record in after.items() if key in before and before[key] != record]
-    if new:
-        await session.execute(insert(table), new)
-    if changed:
-        keys = [column.name for column in table.primary_key]
-        statement = update(table).where(*(table.c[key] == bindparam(f"key_{key}") for key in keys))
-        parameters = [{f"key_{key}": row.pop(key) for key in keys} | row for row in changed]
-        await (await session.connection()).execute(statement, parameters)
+    """Inserts what is new and updates what changed; records are immutable, so one that is the same was not touched."""
+    await insert_rows(session, table, [values(record) for key, record in after.items() if key not in before])
+    changed = [record for key, record in after.items() if (was := before.get(key)) is not None and was is not record]
+    await update_rows(session, table, [values(record) for record in changed])
 
 
 def _say(books: Books) -> None:

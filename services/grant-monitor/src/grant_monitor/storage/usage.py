@@ -1,22 +1,21 @@
 """What each client service used: in all, and per local day. Told when it changed, not more often than every 2 s."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Table, func, or_, select, update
-from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts import Usage
 from contracts.access_grants import UsageDay
 from grant_monitor.grant import TOLD_EVERY
+from grant_monitor.storage.arrays import add_rows
 from grant_monitor.storage.tables import SERVICE_USAGE, USAGE_DAY
 
 DAYS_TOLD = 92
 BATCH = 200
-PIECE = 1000
 
 Row = dict[str, object]
 
@@ -35,22 +34,8 @@ async def add_usage(session: AsyncSession, used: Mapping[tuple[UUID, UUID, str],
         {"client_service_id": key, "certificate_id": certificates[key], "version": 0, "total": total, "to_tell": True}
         for key, total in sorted(totals.items())
     ]
-    for rows in _pieces(services):
-        await session.execute(_added(SERVICE_USAGE, rows, "total", "certificate_id", "to_tell"))
-    for rows in _pieces(days):
-        await session.execute(_added(USAGE_DAY, rows, "signatures"))
-
-
-def _pieces(rows: list[Row]) -> Iterator[list[Row]]:
-    """The protocol carries at most 32 767 parameters a statement."""
-    return (rows[at : at + PIECE] for at in range(0, len(rows), PIECE))
-
-
-def _added(table: Table, rows: list[Row], amount: str, *replaced: str) -> Insert:
-    """Inserts the rows; where one is there, adds its `amount` and replaces the other columns named."""
-    row = insert(table).values(rows)
-    change = {amount: table.c[amount] + row.excluded[amount], **{name: row.excluded[name] for name in replaced}}
-    return row.on_conflict_do_update(index_elements=list(table.primary_key), set_=change)
+    await add_rows(session, SERVICE_USAGE, services, "total", "certificate_id", "to_tell")
+    await add_rows(session, USAGE_DAY, days, "signatures")
 
 
 async def usage_to_tell(session: AsyncSession, *, now: datetime, host_now: datetime) -> list[Usage]:

@@ -1,0 +1,81 @@
+"""How fast the grant monitor counts, held against its own statements and commits alone."""
+
+import asyncio
+from collections.abc import Iterator
+from random import Random
+from time import perf_counter
+from uuid import UUID
+
+from prometheus_client import REGISTRY
+from sqlalchemy.ext.asyncio import AsyncEngine
+from tests.bench import loading
+from tests.bench.bench import Bench, Platform
+from tests.bench.figure import Figure
+from tests.bench.statements import captured, copied, said_again
+
+from contracts import SignatureApplied
+from grant_monitor.consumers import hear
+from hosting import utc_now
+from hosting.database import open_engine, sessions_of
+from messaging import Hearing
+
+GRANTS = 100_000
+EVENTS = 60_000
+
+
+async def figures(bench: Bench) -> list[Figure]:
+    """Events counted per second, as a share of what the statements alone would allow on a copy of the same database."""
+    async with bench.platform("counting") as platform:
+        url = platform.database_url("grant-monitor")
+        await loading.grants(url, GRANTS, blocks=100_000)
+        async with copied(bench.postgres, url) as copy:
+            await platform.tell(_signatures(), source="signing-gateway")
+            engine = open_engine(url)
+            with captured(engine) as transactions:
+                ended = await _counted(platform, engine)
+            await engine.dispose()
+            alone = await said_again(copy, transactions)
+    took = ended - transactions[0].begun
+    beside = {
+        "events a second": f"{EVENTS / took:.0f}",
+        "its statements alone": f"{EVENTS / alone:.0f} events a second",
+        "batches": f"{len(transactions)}, of {EVENTS / len(transactions):.0f} events",
+    }
+    return [Figure("counting over 100 000 grants ÷ its statements and commits alone", alone / took, "ratio", 0.35, beside=beside)]
+
+
+def _signatures() -> Iterator[SignatureApplied]:
+    """Each of a grant by chance; the totals of a block rise."""
+    chance, totals = Random(1), [0] * (GRANTS + 1)
+    for _ in range(EVENTS):
+        n = chance.randint(1, GRANTS)
+        totals[n] += 1
+        same = UUID(f"00000000-0000-7000-8000-{n:012x}")
+        yield SignatureApplied(
+            certificate_id=same,
+            epoch=1,
+            client_service_id=same,
+            allowance_id=same,
+            first=totals[n] - 1,
+            count=1,
+            total=totals[n],
+            outcome="applied",
+        )
+
+
+async def _counted(platform: Platform, engine: AsyncEngine) -> float:
+    """The instant at which the last event was counted."""
+    hearing = Hearing(platform.at.kafka, service="grant-monitor", prefix=platform.prefix)
+    hear(hearing, sessions_of(engine), utc_now)
+    running = asyncio.create_task(hearing.run())
+    async with asyncio.timeout(300):
+        while _handled() < EVENTS:
+            await asyncio.sleep(0.002)
+    ended = perf_counter()
+    await hearing.stop()
+    await running
+    return ended
+
+
+def _handled() -> float:
+    return REGISTRY.get_sample_value("events_heard_total", {"topic": "signatures", "outcome": "handled"}) or 0
