@@ -7,6 +7,7 @@ is no judge of a change. `--strict` makes it status 1.
 """
 
 import argparse
+import asyncio
 import importlib
 import json
 import sys
@@ -14,14 +15,13 @@ import tempfile
 import time
 from pathlib import Path
 
-import uvloop
 from rich.console import Console
 from rich.table import Table
 from tests.bench.bench import opened
 from tests.bench.figure import Figure
 from tests.bench.machine import Noise
 
-SCENARIOS: tuple[str, ...] = ("counting",)
+SCENARIOS = ("signing", "counting")
 """Modules beside this one, each with `async def figures(bench) -> list[Figure]`; they run in this order, one after the other."""
 
 OUT = Path(__file__).resolve().parents[2] / "bench.json"
@@ -68,7 +68,7 @@ def measured(
                 console.print(f"[bold]{name}[/]")
                 noises.append((f"before {name}", Noise.now()))
                 try:
-                    found += uvloop.run(importlib.import_module(f"tests.bench.{name}").figures(bench))
+                    found += asyncio.run(importlib.import_module(f"tests.bench.{name}").figures(bench))
                 except Exception as fault:  # noqa: BLE001 - the other scenarios are measured all the same
                     console.print_exception()
                     failed.append((name, f"{type(fault).__name__}: {fault}"))

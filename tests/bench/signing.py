@@ -1,0 +1,155 @@
+"""The gateway's hot path against the floor: rows 1 to 3, and the latency that gateway and connector add (row 5).
+
+Everything is on: allowances of the real monitor, acknowledged events on a real broker, the real connector, metrics, traces
+at 1 %, every signature verified. Rates are per CPU second of the one gateway process, so that a shared machine does not
+distort them.
+"""
+
+import asyncio
+import statistics
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import aiohttp
+import msgspec
+from tests.bench.bench import Bench, Platform, Running
+from tests.bench.figure import Figure
+from tests.bench.load import Client, Measured, Order
+from tests.bench.material import Material, made
+from tests.bench.population import SECRET, Population
+
+FEW, MANY = 100, 10_000
+ROUNDS = 2  # floor and gateway in turn
+QUIET_SHARE = 0.1
+LOGINS = 16
+
+
+@dataclass(frozen=True)
+class Bed:
+    """A gateway with all that is behind it, the floor beside it, and who calls them."""
+
+    platform: Platform
+    gateway: Running
+    floor: Running
+    stub: str
+    orders: dict[str, Order]  # "gateway" and "floor"
+
+    async def measured(self, which: str, **changed: object) -> Measured:
+        """One run of the load. Raises RuntimeError when anything was answered but what had to be."""
+        order = msgspec.structs.replace(self.orders[which], **changed)
+        folder = self.platform.at.state.folder
+        asked, answered = folder / "order.json", folder / "measured.json"
+        asked.write_bytes(msgspec.json.encode(order))
+        process = await asyncio.create_subprocess_exec(*module("load", asked, answered))
+        if await process.wait() != 0:
+            raise RuntimeError("the load failed")
+        found = msgspec.json.decode(answered.read_bytes(), type=Measured)
+        if found.refused:
+            raise RuntimeError(
+                f"{found.refused} requests to the {which} were not answered as they should be: {found.first_refusal}"
+            )
+        return found
+
+    async def stub_times(self) -> list[float]:
+        """Seconds of each signHash at the stub since this was last asked."""
+        async with aiohttp.ClientSession() as http, http.get(f"{self.stub}/times") as answer:
+            return list((await answer.json())["seconds"])
+
+
+async def figures(bench: Bench) -> list[Figure]:
+    """Rows 1, 3, 5 over a hundred grants, row 2 over ten thousand."""
+    material = made()
+    material.write(bench.folder / "material")
+    async with bench.platform("few") as platform:
+        bed = await laid(platform, material, FEW)
+        single = await compared(bed, "single-hash signHash over 100 grants ÷ floor", 0.5)
+        ten = await compared(bed, "10 hashes per request over 100 grants ÷ floor with 10", 0.6, hashes=10)
+    async with bench.platform("many") as platform:
+        bed = await laid(platform, material, MANY)
+        many = await compared(bed, "single-hash signHash over 10 000 grants in turn ÷ floor", 0.4)
+    return [single, many, ten]
+
+
+async def laid(platform: Platform, material: Material, count: int, stub_mode: str = "replay") -> Bed:
+    """Everything started and filled; nothing measured yet."""
+    ports, folder = platform.at.ports, platform.at.state.folder
+    shared = str(folder.parent / "material")
+    stub_port, floor_port = ports.of("sandbox-ca"), ports.of("mailbox")
+    stub = f"http://127.0.0.1:{stub_port}"
+    population = Population(material, count, stub)
+    platform.say(f"{count} grants: filling tables and topics")
+    await population.fill_monitor(platform)
+    await population.fill_connector(platform)
+    await platform.tell(population.events())
+    stubbed = platform.run("stub", module("stub_ca", stub_port, shared, stub_mode), {})
+    floor = platform.run("floor", module("floor", floor_port, shared), {})
+    await platform.ready(stubbed, f"{stub}/times")
+    monitor = await platform.start("grant-monitor")
+    connector = await platform.start("ca-connector", EMBEDDED_CA_HOSTS=f"127.0.0.1:{stub_port}")
+    gateway = await platform.start("signing-gateway")
+    clients = await logged_in(platform, population)
+    await quiet(monitor, connector, gateway)
+    order = Order("127.0.0.1", ports.of("signing-gateway"), shared, clients, pid=gateway.pid)
+    bed = Bed(platform, gateway, floor, stub, {
+        "gateway": order, "floor": msgspec.structs.replace(order, port=floor_port, pid=floor.pid)
+    })  # fmt: skip
+    await bed.measured("gateway", seconds=1.0, warm_s=2.0)
+    return bed
+
+
+def module(name: str, *arguments: object) -> list[str]:
+    """The command line of a module beside this one."""
+    return [sys.executable, "-m", f"tests.bench.{name}", *map(str, arguments)]
+
+
+async def logged_in(platform: Platform, population: Population) -> list[Client]:
+    """A token for everybody."""
+    bound, url = asyncio.Semaphore(LOGINS), platform.at.service("signing-gateway") + "/oauth2/token"
+    keys = len(Material.read(platform.at.state.folder.parent / "material").keys)
+    async with aiohttp.ClientSession() as http:
+
+        async def one(number: int) -> Client:
+            member = population.members[number]
+            form = {"grant_type": "client_credentials", "client_id": member.client_id, "client_secret": SECRET}
+            async with bound, http.post(url, data=form) as answer:
+                answer.raise_for_status()
+                token = (await answer.json())["access_token"]
+            return Client(token, str(member.certificate_id), number % keys, str(member.pem or ""))
+
+        return list(await asyncio.gather(*(one(number) for number in range(len(population.members)))))
+
+
+async def quiet(*processes: Running) -> None:
+    """Returns when the processes have digested what they were told."""
+    while True:
+        before = [each.cpu() for each in processes]
+        await asyncio.sleep(1)
+        if all(each.cpu() - was < QUIET_SHARE for each, was in zip(processes, before, strict=True)):
+            return
+
+
+async def compared(bed: Bed, name: str, bar: float, *, hashes: int = 1) -> Figure:
+    """Signatures per CPU second of the gateway ÷ those of the floor, each measured in turn; the median of the rounds."""
+    rounds = []
+    for _ in range(ROUNDS):
+        floor = await bed.measured("floor", hashes=hashes, seconds=3.0)
+        gateway = await bed.measured("gateway", hashes=hashes)
+        rounds.append((floor, gateway))
+        bed.platform.say(f"  {name}: {_per_cpu(gateway):.0f}/{_per_cpu(floor):.0f} requests per CPU second")
+    ratio = statistics.median(_per_cpu(gateway) / _per_cpu(floor) for floor, gateway in rounds)
+    return Figure(name, ratio, "ratio", bar, beside={
+        "gateway": _told([gateway for _, gateway in rounds], hashes),
+        "floor": _told([floor for floor, _ in rounds], hashes),
+    })  # fmt: skip
+
+
+def _per_cpu(measured: Measured) -> float:
+    return measured.requests / measured.cpu
+
+
+def _told(runs: Sequence[Measured], hashes: int) -> str:
+    per_cpu = statistics.median(_per_cpu(run) for run in runs) * hashes
+    wall = statistics.median(run.requests / run.wall for run in runs) * hashes
+    micros = 1e6 / per_cpu
+    return f"{per_cpu:,.0f} signatures per CPU second ({micros:.0f} µs each), {wall:,.0f} a second by the clock"
