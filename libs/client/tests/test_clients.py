@@ -26,8 +26,12 @@ from sinete_client import (
 )
 
 QUICK = Retries(first_pause=0.01, longest_pause=0.05)
-AWAY = (503, {"error": "temporarily_unavailable", "error_description": "Try again.", "reason": "draining"}, {"Retry-After": "1"})
-UNKNOWN = (503, {"error": "temporarily_unavailable", "error_description": "Nobody knows.", "reason": "outcome-unknown"}, {})
+AWAY = (
+    503,
+    {"error": "temporarily_unavailable", "error_description": "Try again.", "sinete_error": "draining"},
+    {"Retry-After": "1"},
+)
+UNKNOWN = (503, {"error": "temporarily_unavailable", "error_description": "Nobody knows.", "sinete_error": "outcome-unknown"}, {})
 
 
 def digest(text: str) -> bytes:

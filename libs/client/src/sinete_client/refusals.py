@@ -1,6 +1,5 @@
 """Why a call did not bring what was asked for. Each says whether anything may have been signed and whether trying again helps."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,11 +25,16 @@ class Unreadable(SineteError):
 
 
 class Refused(SineteError):
-    """The gateway answered with a refusal: nothing was signed. `error` is the API's word, `reason` Sinete's finer one."""
+    """The gateway answered with a refusal. `error` is the API's word, `word` Sinete's finer one (docs/errors.md).
 
-    def __init__(self, status: int, error: str, description: str, reason: str | None, retry_after: float | None) -> None:
-        super().__init__(description or error)
-        self.status, self.error, self.description, self.reason, self.retry_after = status, error, description, reason, retry_after
+    Nothing was signed, except where OutcomeUnknown leaves it open. `facts` are the answer's further members, as `left`.
+    """
+
+    def __init__(self, status: int, body: Mapping[str, Any], retry_after: float | None) -> None:
+        self.error, self.description = _text(body, "error") or str(status), _text(body, "error_description")
+        super().__init__(self.description or f"the gateway answered {status}, {self.error}")
+        self.status, self.word, self.retry_after = status, _text(body, "sinete_error"), retry_after
+        self.facts = {name: value for name, value in body.items() if name not in {"error", "error_description", "sinete_error"}}
 
 
 class NotAuthenticated(Refused):
@@ -47,8 +51,8 @@ class WouldExceedLimit(NotPermitted):
     @property
     def left(self) -> int | None:
         """Signatures that are left, where the gateway said so."""
-        found = re.search(r"(\d+) left", self.description)
-        return int(found[1]) if found else None
+        value = self.facts.get("left")
+        return value if isinstance(value, int) else None
 
 
 class TryAgainLater(Refused):
@@ -59,7 +63,7 @@ class OutcomeUnknown(Refused):
     """Signatures may have been made; none is released and the attempt stays charged. A new attempt is charged anew."""
 
 
-REASONS: dict[str, type[Refused]] = {"would-exceed": WouldExceedLimit, "outcome-unknown": OutcomeUnknown}
+BY_WORD: dict[str, type[Refused]] = {"would-exceed-limit": WouldExceedLimit, "outcome-unknown": OutcomeUnknown}
 BY_STATUS: dict[int, type[Refused]] = {
     401: NotAuthenticated,
     403: NotPermitted,
@@ -70,13 +74,10 @@ BY_STATUS: dict[int, type[Refused]] = {
 
 
 def refusal(status: int, headers: Mapping[str, str], body: Mapping[str, Any]) -> Refused:
-    """The exception for an answer that is no success, by its reason, then its status."""
-    error, description, reason = (_text(body, name) for name in ("error", "error_description", "reason"))
+    """The exception for an answer that is no success, by its word, then its status."""
     waits = headers.get("retry-after", "")
-    kind = REASONS.get(reason) or BY_STATUS.get(status, Refused)
-    if status >= 500 and kind is Refused:
-        description = description or f"The gateway failed with status {status}."
-    return kind(status, error or str(status), description, reason or None, float(waits) if waits.isdecimal() else None)
+    kind = BY_WORD.get(_text(body, "sinete_error")) or BY_STATUS.get(status, Refused)
+    return kind(status, body, float(waits) if waits.isdecimal() else None)
 
 
 def _text(body: Mapping[str, Any], name: str) -> str:
