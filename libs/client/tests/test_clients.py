@@ -106,9 +106,7 @@ async def test_a_wrong_secret_is_said_once_and_never_shown(gateway):
 
 
 async def test_a_limit_tells_what_is_left(gateway, client):
-    gateway.mishaps = [
-        (403, {"error": "access_denied", "error_description": "would exceed: 7 left.", "reason": "would-exceed"}, {})
-    ]
+    gateway.mishaps = [(403, {"error": "access_denied", "sinete_error": "would-exceed-limit", "left": 7}, {})]
     with pytest.raises(WouldExceedLimit) as refused:
         await client.sign_hashes(gateway.credential, [digest("a")])
     assert refused.value.left == 7
