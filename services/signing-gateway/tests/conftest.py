@@ -1,16 +1,21 @@
 """Builders, and a grant monitor in thirty lines: the ledger that the allowance tests and the fake server both speak to."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contracts import AccessGrant, Account, Certificate, ClientService
 from contracts.allowances import AllowanceCall, AllowanceReply, Answer, Draining, Expired, Granted, StaleEpoch, Want, WouldExceed
+from hosting.database import Sessions, migrate, open_engine, sessions_of
 from signing_gateway.allowances import Need, Outcome, Units
 from signing_gateway.book import Book
+from signing_gateway.storage.tables import METADATA
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
 
@@ -220,3 +225,25 @@ class Builders:
 @pytest.fixture(scope="session")
 def a() -> Builders:
     return Builders()
+
+
+@dataclass
+class Database:
+    """The gateway's real database, and what is in it."""
+
+    url: str = field(repr=False)
+    engine: AsyncEngine = field(repr=False)
+    sessions: Sessions = field(repr=False)
+
+    async def rows(self, name: str) -> list[Row]:
+        table = METADATA.tables[name]
+        async with self.engine.connect() as connection:
+            return list(await connection.execute(select(table).order_by(*table.primary_key)))
+
+
+@pytest.fixture
+async def database(fresh_database: str) -> AsyncIterator[Database]:
+    await migrate(fresh_database, "signing_gateway")
+    engine = open_engine(fresh_database)
+    yield Database(fresh_database, engine, sessions_of(engine))
+    await engine.dispose()

@@ -3,11 +3,12 @@
 import asyncio
 import os
 import socket
+from datetime import timedelta
 from uuid import uuid4
 
 from hosting import Clock
 from hosting.calls import InternalCalls
-from hosting.database import answers, open_engine
+from hosting.database import answers, open_engine, sessions_of
 from hosting.service_tokens import TokenIssuer
 from hosting.serving import App
 from messaging import StateTopics, Teller
@@ -15,9 +16,12 @@ from observability import Health
 from signing_gateway.access_tokens import AccessTokens
 from signing_gateway.asking import Asker
 from signing_gateway.projections import Known
-from signing_gateway.routes import Access, api
+from signing_gateway.routes import Access, Once, api
 from signing_gateway.settings import Settings
 from signing_gateway.signing import CURRENT_WITHIN, Signer
+from signing_gateway.storage.keyed import KeyedRequests
+from signing_gateway.storage.presence import Presence
+from signing_gateway.storage.sweeping import Sweeper
 
 SERVICE = "signing-gateway"
 MONITOR_S = 3.0  # an allowance is answered at once or not at all; the same ids are simply asked again
@@ -44,6 +48,11 @@ def build(settings: Settings, clock: Clock) -> App:
     signer = Signer(known=known, topics=topics, asker=asker, connector=connector, teller=teller, clock=clock)
     access = Access(known, topics, AccessTokens(settings.token_key.get_secret_value(), settings.public_url, clock), clock)
 
+    presence, sessions = Presence(engine), sessions_of(engine)
+    kept = timedelta(hours=settings.answers_kept_hours)
+    once = Once(KeyedRequests(sessions, presence), clock, kept=kept)
+    sweeper = Sweeper(sessions, clock)
+
     async def current() -> None:
         if not topics.caught_up or topics.confirmed_age() > CURRENT_WITHIN:
             raise RuntimeError("the state topics are not confirmed current")
@@ -56,10 +65,10 @@ def build(settings: Settings, clock: Clock) -> App:
     health.check("state topics", current)
     return App(
         name=SERVICE,
-        routes=api(access, signer, public_url=settings.public_url, max_hashes=settings.max_hashes),
+        routes=api(access, signer, once, public_url=settings.public_url, max_hashes=settings.max_hashes),
         health=health,
         tls=settings.tls(),
-        background=[topics.run, asker.run],
+        background=[topics.run, asker.run, presence.run, sweeper.run],
         on_start=[teller.start],
         on_stop=[engine.dispose, close_calls, teller.stop, asker.close],
     )

@@ -9,6 +9,8 @@ class Refused(Exception):
     """The root of all refusals here. `str()` is the sentence a client is shown, `facts` what software may read of it."""
 
     facts: Mapping[str, str | int] = {}
+    retry_after: int | None = None
+    """Seconds after which the same request may be sent again; None when it would be refused again."""
 
 
 class PassesByItself(Refused):
@@ -38,6 +40,24 @@ class BodyTooLarge(Refused):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"The body is larger than {limit} bytes. Send fewer hashes in one request.")
+
+
+class KeyReused(Refused):
+    """The Idempotency-Key came with another request before."""
+
+    def __init__(self) -> None:
+        super().__init__("This Idempotency-Key was used for another request. Send a new key, or the same request as before.")
+
+
+class KeyUnderWay(Refused):
+    """A request with this Idempotency-Key is being served at this moment."""
+
+    retry_after = 1
+
+    def __init__(self) -> None:
+        super().__init__(
+            "A request with this Idempotency-Key is under way. Send the same request again in a moment for its answer."
+        )
 
 
 # Who sent it
@@ -202,6 +222,13 @@ class AuthorityAway(PassesByItself):
         self, text: str = "The certificate authority cannot be reached just now. Nothing was signed. Try again."
     ) -> None:
         super().__init__(text, retry_after=5)
+
+
+class RecordsAway(PassesByItself):
+    """The gateway's database cannot be reached."""
+
+    def __init__(self) -> None:
+        super().__init__("The records of this gateway cannot be reached just now. Nothing was signed. Try again.")
 
 
 class OutcomeUnknown(PassesByItself):

@@ -16,6 +16,7 @@ class Settings(ProcessSettings):
     grant_monitor_url: str
     ca_connector_url: str
     token_key: SecretStr  # Ed25519 private key, PKCS#8 PEM: signs access tokens; the same for every gateway
+    answers_kept_hours: int = Field(default=24, ge=1, le=720)  # to an Idempotency-Key, and of asynchronous requests
     max_hashes: int = Field(default=1000, ge=1, le=10_000)  # in one request
     tls_port: int | None = Field(default=None, ge=1, le=65_535)
     tls_certificate: Path | None = None  # PEM, the server's, with its chain

@@ -25,13 +25,16 @@ from contracts import Account, Certificate, ClientService, SignatureApplied
 from contracts.allowances import AllowanceCall
 from contracts.ca_connector import SignCall, SignItem, SignReply, SignResult
 from hosting.calls import InternalCalls
+from hosting.database import open_engine, sessions_of
 from hosting.service_tokens import TokenIssuer
 from messaging import NotTold
 from signing_gateway.access_tokens import AccessTokens
 from signing_gateway.asking import Asker
 from signing_gateway.projections import Known
-from signing_gateway.routes import Access, api
+from signing_gateway.routes import Access, Once, api
 from signing_gateway.signing import Signer
+from signing_gateway.storage.keyed import KeyedRequests
+from signing_gateway.storage.presence import Presence
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
 
@@ -145,6 +148,8 @@ class Bed:
     tokens: Any = None
     signer: Any = None
     last: Any = None
+    database_url: str = ""
+    presence: Any = None
 
     def told(self, event: Any, **changes: Any) -> None:
         """The bus says that something changed."""
@@ -162,14 +167,16 @@ class Bed:
         call = AllowanceCall.model_validate_json(await request.read())
         return web.json_response(text=self.ledger.hear(call).model_dump_json())
 
-    async def post(self, path: str, body: Any = None, *, raw: Any = None, token: str | None = None) -> tuple[int, Any]:
+    async def post(
+        self, path: str, body: Any = None, *, raw: Any = None, token: str | None = None, headers: Any = None
+    ) -> tuple[int, Any]:
         """Status and JSON of a POST with the service's token; `last` keeps the headers."""
-        headers = {"Authorization": f"Bearer {self.token if token is None else token}"}
+        headers = {"Authorization": f"Bearer {self.token if token is None else token}", **(headers or {})}
         async with self.http.post(self.url + path, data=raw, json=None if raw is not None else body, headers=headers) as answer:
             self.last = answer.headers
             return answer.status, await answer.json()
 
-    async def sign(self, *digests: bytes, **changes: Any) -> tuple[int, Any]:
+    async def sign(self, *digests: bytes, headers: Any = None, **changes: Any) -> tuple[int, Any]:
         """`signHash` as a v2 client sends it."""
         body = {
             "credentialID": str(self.certificate.certificate_id),
@@ -177,7 +184,7 @@ class Bed:
             "hashAlgorithmOID": "2.16.840.1.101.3.4.2.1",
             "signAlgo": "1.2.840.113549.1.1.11",
         }
-        return await self.post("/csc/v2/signatures/signHash", {**body, **changes})
+        return await self.post("/csc/v2/signatures/signHash", {**body, **changes}, headers=headers)
 
 
 @pytest.fixture(scope="session")
@@ -205,7 +212,13 @@ async def serving(stack: AsyncExitStack, routes: dict[str, Any]) -> str:
 
 
 @pytest.fixture
-async def neighbours(a: Any, keys: dict[str, Any]) -> AsyncIterator[Bed]:
+def records_url() -> str:
+    """The gateway's database. Nobody is there unless a module of tests says otherwise: plain signing needs none."""
+    return "postgresql://nobody:x@127.0.0.1:1/none"
+
+
+@pytest.fixture
+async def neighbours(a: Any, keys: dict[str, Any], records_url: str) -> AsyncIterator[Bed]:
     """The grant monitor and the CA connector as servers, and no gateway yet."""
     account_id, certificate_id, secret = uuid4(), uuid4(), "s3cret+/%"
     account = a.account(account_id)
@@ -221,6 +234,7 @@ async def neighbours(a: Any, keys: dict[str, Any]) -> AsyncIterator[Bed]:
         account=account,
         certificate=certificate,
         service=service,
+        database_url=records_url,
     )
     async with AsyncExitStack() as stack:
         bed.monitor_url = await serving(stack, {"/internal/v1/allowances": bed.allowances})
@@ -258,7 +272,8 @@ async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
     bed.tokens = AccessTokens(an_ed25519_pem(), "http://gateway.test", lambda: bed.now)
     bed.token = bed.renewed_token()
     access = Access(bed.known, bed.topics, bed.tokens, lambda: bed.now)
-    app = api(access, bed.signer, public_url="http://gateway.test", max_hashes=100)
+    once = await a_once(bed, stack)
+    app = api(access, bed.signer, once, public_url="http://gateway.test", max_hashes=100)
     talking = asyncio.create_task(bed.asker.run())
     bed.url = await listening(app, stack)
 
@@ -268,6 +283,21 @@ async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
 
     stack.push_async_callback(close)
     return bed
+
+
+async def a_once(bed: Bed, stack: AsyncExitStack) -> Once:
+    """What one gateway process remembers of keys, on the bed's database."""
+    engine = open_engine(bed.database_url)
+    stack.push_async_callback(engine.dispose)
+    presence = Presence(engine)
+    bed.presence = asyncio.create_task(presence.run())
+
+    async def leave() -> None:
+        bed.presence.cancel()
+        await asyncio.gather(bed.presence, return_exceptions=True)
+
+    stack.push_async_callback(leave)
+    return Once(KeyedRequests(sessions_of(engine), presence), lambda: bed.now, kept=timedelta(hours=24))
 
 
 async def listening(app: Any, stack: AsyncExitStack) -> str:
@@ -293,3 +323,9 @@ def pem() -> Callable[[], str]:
 @pytest.fixture
 def listen() -> Callable[[Any, AsyncExitStack], Any]:
     return listening
+
+
+@pytest.fixture
+def run() -> Callable[[Bed, AsyncExitStack], Any]:
+    """Starts a gateway for a bed."""
+    return running

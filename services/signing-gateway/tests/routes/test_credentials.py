@@ -78,6 +78,6 @@ async def test_bad_input_is_refused(bed, path, asked):
 
 
 async def test_the_openapi_document_describes_what_a_client_sends(bed):
-    document = api(None, None, public_url="http://x", max_hashes=1).openapi()
+    document = api(None, None, None, public_url="http://x", max_hashes=1).openapi()
     schema = document["paths"]["/csc/v2/signatures/signHash"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert {"credentialID", "signAlgo", "hashes", "hash", "hashAlgo"} <= set(schema["properties"])

@@ -23,6 +23,8 @@ REFUSALS: dict[type[refusals.Refused], tuple[int, str, str]] = {
     refusals.InvalidRequest: (400, "invalid_request", "request-invalid"),
     refusals.CredentialUnknown: (400, "invalid_request", "credential-unknown"),
     refusals.BodyTooLarge: (413, "invalid_request", "body-too-large"),
+    refusals.KeyReused: (422, "invalid_request", "idempotency-key-reused"),
+    refusals.KeyUnderWay: (409, "invalid_request", "idempotency-key-under-way"),
     refusals.TokenInvalid: (401, "invalid_token", "token-invalid"),
     refusals.ClientUnknown: (401, "invalid_client", "client-unknown"),
     refusals.GrantTypeUnsupported: (400, "unsupported_grant_type", "grant-type-unsupported"),
@@ -43,6 +45,7 @@ REFUSALS: dict[type[refusals.Refused], tuple[int, str, str]] = {
     refusals.GrantNotKnown: (503, "temporarily_unavailable", "catching-up"),
     refusals.NotCurrent: (503, "temporarily_unavailable", "catching-up"),
     refusals.AuthorityAway: (503, "temporarily_unavailable", "authority-unavailable"),
+    refusals.RecordsAway: (503, "temporarily_unavailable", "records-unavailable"),
     refusals.OutcomeUnknown: (503, "temporarily_unavailable", "outcome-unknown"),
 }
 """A subclass is answered as its nearest listed parent."""
@@ -86,7 +89,7 @@ async def _refused(request: Request, why: Exception) -> Response:
     who = getattr(request.state, "client_service_id", None)
     log.info("a request was refused", refusal=word, status=status, client_service_id=str(who) if who else None)
     headers = {"WWW-Authenticate": CHALLENGES[error]} if error in CHALLENGES else {}
-    if isinstance(why, refusals.PassesByItself):
+    if why.retry_after is not None:
         headers["Retry-After"] = str(why.retry_after)
     return refusal(status, error, str(why), headers, word=word, facts=why.facts)
 

@@ -1,5 +1,7 @@
 """`POST /csc/v2/signatures/signHash` (CSC v2 §11.10): one or many hashes, all signed or none."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -8,10 +10,11 @@ from signing_gateway.refusals import InvalidRequest
 from signing_gateway.routes.access import Access
 from signing_gateway.routes.answers import answer
 from signing_gateway.routes.bodies import SignHash, digests_of, documented, read
+from signing_gateway.routes.once import HEADER, Once
 from signing_gateway.signing import Order, Signer
 
 
-def signature_routes(access: Access, signer: Signer, *, max_hashes: int) -> APIRouter:
+def signature_routes(access: Access, signer: Signer, once: Once, *, max_hashes: int) -> APIRouter:
     """The one endpoint."""
     routes = APIRouter(prefix="/csc/v2/signatures", tags=["csc"])
 
@@ -35,6 +38,13 @@ def signature_routes(access: Access, signer: Signer, *, max_hashes: int) -> APIR
         )
         hashes = asked.hashes if asked.hashes is not None else asked.hash
         digests = digests_of(hashes, algorithm.digest_bytes, at_most=max_hashes)
-        return answer({"signatures": await signer.sign(service.id, Order(algorithm, list(hashes or []), digests))})
+        order = Order(algorithm, list(hashes or []), digests)
+
+        async def signed() -> dict[str, Any]:
+            return {"signatures": await signer.sign(service.id, order)}
+
+        if HEADER in request.headers:
+            return await once.answer(request, service.id, asked, signed, noun="signHash")
+        return answer(await signed())
 
     return routes
