@@ -2,14 +2,17 @@
 
 from hashlib import sha256
 
+from certificate_registry.client_ca import ClientCa
 from certificate_registry.connector import Connector
 from certificate_registry.consumers import consumers
+from certificate_registry.issuing import Issuer
 from certificate_registry.passwords import Passwords
 from certificate_registry.reconcile import Reconcile
 from certificate_registry.routes import Parts, http
 from certificate_registry.settings import Settings
 from hosting import Clock
 from hosting.calls import InternalCalls
+from hosting.clock import host_utc
 from hosting.database import answers, open_engine, sessions_of
 from hosting.service_tokens import TokenIssuer
 from hosting.serving import App
@@ -37,7 +40,7 @@ def build(settings: Settings, clock: Clock) -> App:
     health = Health()
     health.check("database", answers(engine))
     health.check("bus", hearing.healthy)
-    parts = Parts(sessions, clock, connector, Passwords(), settings.public_url, ticket_key)
+    parts = Parts(sessions, clock, connector, Passwords(), settings.public_url, ticket_key, issues=issuer_of(settings))
     return App(
         name=SERVICE,
         routes=http(parts),
@@ -45,3 +48,12 @@ def build(settings: Settings, clock: Clock) -> App:
         background=[hearing.run, relay.run, reconcile.run],
         on_stop=[engine.dispose, calls.close, relay.stop, hearing.stop],
     )
+
+
+def issuer_of(settings: Settings) -> Issuer | None:
+    """The authority for client certificates, where one is set up. Raises ClientCaUnusable for one that is no use."""
+    file, key, password = settings.client_ca_file, settings.client_ca_key, settings.client_ca_password
+    if file is None or key is None or password is None:
+        return None
+    ca = ClientCa.load(key.get_secret_value(), password.get_secret_value(), file.read_bytes())
+    return Issuer(ca, host_utc)

@@ -1,4 +1,4 @@
-"""Commands besides serving: the first administrator, and telling everything again."""
+"""Commands besides serving: the first administrator, the client CA, and telling everything again."""
 
 import argparse
 import os
@@ -9,12 +9,14 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from certificate_registry import spelling
+from certificate_registry.client_ca import new_client_ca
 from certificate_registry.settings import Settings
 from certificate_registry.storage import operators
 from certificate_registry.storage.audit_trail import record
 from certificate_registry.storage.tables import AccountRow, CertificateRow, ClientServiceRow, OperatorRow
 from certificate_registry.storage.told import TellableRow, state_of, tell
 from hosting import Clock
+from hosting.clock import host_utc
 from hosting.database import open_engine, sessions_of
 from messaging import retell
 
@@ -61,6 +63,25 @@ async def create_administrator(settings: Settings, clock: Clock, args: list[str]
             _write_secret(told.token_file, token)
     finally:
         await engine.dispose()
+    return 0
+
+
+async def make_client_ca(settings: Settings, clock: Clock, args: list[str]) -> int:
+    """Makes a new authority for client certificates: three files, for its two secrets and its setting. Overwrites none."""
+    _ = settings, clock
+    parser = argparse.ArgumentParser("new-client-ca")
+    parser.add_argument("--key-file", required=True, type=Path)
+    parser.add_argument("--password-file", required=True, type=Path)
+    parser.add_argument("--certificate-file", required=True, type=Path)
+    parser.add_argument("--name", default="Sinete client CA", type=spelling.named)
+    told = parser.parse_args(args)
+    files = (told.key_file, told.password_file, told.certificate_file)
+    if there := [str(file) for file in files if file.exists()]:
+        parser.error(f"{', '.join(there)}: there already; certificates issued under it would hold no more. Take another name")
+    made = new_client_ca(told.name, host_utc())
+    for file, content in zip(files, (made.key, made.password, made.certificate), strict=True):
+        _write_secret(file, content.decode().strip())
+    told.certificate_file.chmod(0o644)
     return 0
 
 

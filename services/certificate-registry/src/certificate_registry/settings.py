@@ -1,6 +1,7 @@
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, SecretStr, StringConstraints, field_validator
 
 from hosting.settings import ProcessSettings
 
@@ -12,3 +13,13 @@ class Settings(ProcessSettings):
 
     public_url: Address = Field(description="how browsers reach us, as https://sinete.example; with https the cookies are Secure")
     ca_connector_url: Address
+    client_ca_file: Path | None = (
+        None  # PEM: the certificate of the authority that issues client certificates, then those above it
+    )
+    client_ca_key: SecretStr | None = None  # its key on P-256, encrypted PKCS#8 PEM
+    client_ca_password: SecretStr | None = None  # which opens it
+
+    @field_validator("client_ca_file", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, told: object) -> object:
+        return told or None

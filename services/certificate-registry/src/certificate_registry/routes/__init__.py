@@ -8,6 +8,8 @@ from certificate_registry.routes import (
     callback,
     certificate_authorities,
     certificates,
+    client_ca,
+    client_certificates,
     client_services,
     front,
     operators,
@@ -41,6 +43,7 @@ def http(parts: Parts) -> ASGIApp:
         registrations.router,
         renewals.router,
         client_services.router,
+        client_certificates.router,
         certificate_authorities.router,
         records.notices,
         records.audit_trail,
@@ -54,6 +57,7 @@ def http(parts: Parts) -> ASGIApp:
         return described.openapi()
 
     app.include_router(api)
+    app.include_router(client_ca.router)
     app.include_router(callback.router)
     app.include_router(front.router)
     install_refusals(app)

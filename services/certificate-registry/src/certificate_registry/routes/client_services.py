@@ -1,21 +1,23 @@
 """`/client-services`: the software that signs, each bound to one certificate."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from certificate_registry import client_service, secret
+from certificate_registry import client_service, public_keys, secret
+from certificate_registry.public_keys import Jwk
 from certificate_registry.roles import Caller, NotVisible, demand_active
 from certificate_registry.routes.certificates import CertificateDeleted
 from certificate_registry.routes.fields import Empty, Input, Name, Page, Paging, Search
 from certificate_registry.routes.parts import AppParts, Operator, at
 from certificate_registry.storage import grants
 from certificate_registry.storage.audit_trail import record
+from certificate_registry.storage.client_certificates import withdraw_all_of
 from certificate_registry.storage.client_services import standing_of, write_standing
 from certificate_registry.storage.sight import one_seen, page_of, seen
 from certificate_registry.storage.tables import AccountRow, CertificateRow, ClientServiceRow
@@ -24,6 +26,8 @@ from contracts import Usage
 
 router = APIRouter(prefix="/client-services", tags=["client services"])
 Status = Literal["active", "inactive", "deleted"]
+Keys = Annotated[list[dict[str, Any]], AfterValidator(public_keys.checked)]
+EDITED = ("name", "certificate_required", "jwks")
 
 
 class ChangedMeanwhile(Exception):
@@ -48,6 +52,8 @@ class ClientServiceShown(BaseModel):
     reason: Literal["created", "operator", "access-expired"] | None
     activated_for_epoch: int
     created_at: datetime
+    certificate_required: bool
+    jwks: list[Jwk]
 
 
 class ClientServiceMade(ClientServiceShown):
@@ -61,6 +67,8 @@ class NewClientService(Input):
 
     certificate_id: UUID
     name: Name
+    certificate_required: bool = False
+    jwks: Keys = []
 
 
 class ClientServiceChange(Input):
@@ -69,6 +77,8 @@ class ClientServiceChange(Input):
     name: Name | None = None
     status: Status | None = None
     certificate_id: UUID | None = None
+    certificate_required: bool | None = None  # calls without one of its client certificates are refused
+    jwks: Keys | None = None  # public keys that verify its private_key_jwt assertions; replaces all
 
 
 class ClientServiceQuery(Paging):
@@ -117,6 +127,8 @@ async def create_client_service(
             client_id=f"cs-{uuid4().hex}",
             secret_sha256=secret.digest(client_secret),
             created_at=now,
+            certificate_required=new.certificate_required,
+            jwks=new.jwks,
         )
         write_standing(row, standing)
         session.add(row)
@@ -146,7 +158,7 @@ async def rotate_secret(parts: AppParts, caller: Operator, service_id: UUID, _: 
     """A new secret, shown this once; the old one stops to hold as soon as the gateway hears of it."""
     now, client_secret = parts.clock(), secret.new(secret.CLIENT_SECRET)
     async with parts.sessions.begin() as session:
-        row = await _writable(session, caller, service_id)
+        row = await writable(session, caller, service_id)
         row.secret_sha256 = secret.digest(client_secret)
         await tell(session, row, "secret-rotated", now)
         _record(session, "secret-rotated", caller, row, now)
@@ -162,20 +174,23 @@ async def change_client_service(
         bound_to = (await one_seen(session, caller, ClientServiceRow, service_id)).certificate_id
         caller.writes("client-service")
         certificate_id = change.certificate_id or bound_to
-        wanted = change.certificate_id or change.status == "active"
-        target = await _certificate(session, caller, certificate_id) if wanted else None
+        bound = change.certificate_id or change.status == "active"
+        target = await _certificate(session, caller, certificate_id) if bound else None
         # The grant is held before the service is locked, as a suspension does it: neither misses the other.
         grant = await grants.grant_of(session, certificate_id, hold=True)
-        row = await _writable(session, caller, service_id)
+        row = await writable(session, caller, service_id)
         if row.certificate_id != bound_to or (target and target.account_id != row.account_id):
             raise ChangedMeanwhile("It was moved meanwhile, or the certificate is another account's. Read it again.")
         now, before = parts.clock(), _told(row)
         if certificate_id != bound_to:
             write_standing(row, standing_of(row).moved(grant, now))
             row.certificate_id = certificate_id
-        row.name = change.name or row.name
+        for name in EDITED:
+            if (wanted := getattr(change, name)) is not None:
+                setattr(row, name, wanted)
         if change.status == "deleted":
             row.status, row.reason = "deleted", None
+            await withdraw_all_of(session, row, caller.operator_id, now)
         elif change.status == "active":
             write_standing(row, standing_of(row).activated(grant, now))
         elif change.status == "inactive" and row.status == "active":
@@ -189,10 +204,10 @@ async def change_client_service(
 
 
 def _told(row: ClientServiceRow) -> dict[str, object]:
-    return {name: getattr(row, name) for name in ("name", "certificate_id", "status", "reason", "activated_for_epoch")}
+    return {name: getattr(row, name) for name in (*EDITED, "certificate_id", "status", "reason", "activated_for_epoch")}
 
 
-async def _writable(session: AsyncSession, caller: Caller, service_id: UUID) -> ClientServiceRow:
+async def writable(session: AsyncSession, caller: Caller, service_id: UUID) -> ClientServiceRow:
     """The service, locked, where the operator may change it now. Raises the refusal that fits."""
     row = await one_seen(session, caller, ClientServiceRow, service_id, lock=True)
     caller.writes("client-service")

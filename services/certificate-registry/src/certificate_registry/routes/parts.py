@@ -8,6 +8,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from certificate_registry.connector import Connector
+from certificate_registry.issuing import ClientCaMissing, Issuer
 from certificate_registry.passwords import Passwords
 from certificate_registry.roles import Caller
 from certificate_registry.storage import operators
@@ -25,12 +26,20 @@ class Parts:
     passwords: Passwords
     public_url: str
     ticket_key: bytes
+    issues: Issuer | None = None  # of client certificates
     news_within_s: float = 3.0  # how long the end of a walk waits for the news of the grant that it opened
 
     @property
     def https(self) -> bool:
         """Browsers reach us by https: cookies are Secure."""
         return self.public_url.startswith("https://")
+
+    @property
+    def issuer(self) -> Issuer:
+        """Who issues client certificates. Raises ClientCaMissing."""
+        if self.issues is None:
+            raise ClientCaMissing("No client certificate can be issued here: the platform's client CA is not set up.")
+        return self.issues
 
 
 class TokenRefused(Exception):

@@ -4,9 +4,9 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
-from certificate_registry import client_service, roles, walk
+from certificate_registry import certificate_request, client_certificate, client_service, issuing, roles, walk
 from certificate_registry.roles import Caller
-from certificate_registry.routes import accounts, certificates, client_services, operators, tokens
+from certificate_registry.routes import accounts, certificates, client_certificates, client_services, operators, tokens
 from certificate_registry.routes.parts import Parts, QueryUnknown, TokenRefused
 from certificate_registry.storage.audit_trail import record
 from hosting.calls import CallRefused
@@ -26,6 +26,11 @@ REFUSALS: dict[type[Exception], tuple[int, str]] = {
     client_service.GrantNotActive: (409, "grant-not-active"),
     client_services.ChangedMeanwhile: (409, "changed-meanwhile"),
     client_services.ClientServiceDeleted: (409, "client-service-deleted"),
+    client_certificates.NotIssued: (409, "client-certificate-not-issued"),
+    client_certificate.NotOrdered: (409, "client-certificate-not-ordered"),
+    client_certificate.CertificateOver: (409, "client-certificate-over"),
+    certificate_request.RequestRefused: (422, "request-refused"),
+    issuing.ClientCaMissing: (503, "client-ca-missing"),
     walk.WalkOver: (409, "walk-over"),
     QueryUnknown: (422, "invalid-input"),
 }

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from certificate_registry.storage import client_services
 from certificate_registry.storage.audit_trail import record
+from certificate_registry.storage.client_certificates import withdraw_all_of
 from certificate_registry.storage.operators import forget_person
 from certificate_registry.storage.tables import AccountRow, ApiTokenRow, CertificateRow, OperatorRow
 from certificate_registry.storage.told import tell
@@ -26,6 +27,7 @@ async def delete_account(session: AsyncSession, account: AccountRow, actor: UUID
             await tell(session, certificate, "deleted", now)
     for service in await client_services.of_certificates(session, ids):
         service.status, service.reason = "deleted", None
+        await withdraw_all_of(session, service, actor, now)
         await tell(session, service, "deleted", now)
     operators = await session.scalars(
         select(OperatorRow)

@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Select, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from certificate_registry.roles import Caller, NotVisible, Noun, Reach
+from certificate_registry.storage.client_certificate_tables import ClientCertificateRow
 from certificate_registry.storage.tables import (
     AccountRow,
     AuditRow,
@@ -25,6 +26,7 @@ _NOUNS: dict[type[Row], Noun] = {
     OperatorRow: "operator",
     CertificateRow: "certificate",
     ClientServiceRow: "client-service",
+    ClientCertificateRow: "client-service",
     WalkRow: "certificate",
     NoticeRow: "record",
     AuditRow: "record",

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Date, DateTime, ForeignKey, Index, MetaData, Text, Uuid, text
+from sqlalchemy import BigInteger, CheckConstraint, Date, DateTime, ForeignKey, Index, LargeBinary, MetaData, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -36,6 +36,7 @@ class Row(DeclarativeBase):
         datetime: DateTime(timezone=True),
         date: Date(),
         UUID: Uuid(),
+        bytes: LargeBinary(),
         Json: JSONB(),
         list[Any]: JSONB(),
         list[str]: JSONB(none_as_null=True),
@@ -153,6 +154,9 @@ class ClientServiceRow(Row):
     reason: Mapped[str | None]
     activated_for_epoch: Mapped[int]
     created_at: Mapped[datetime]
+    client_certificates: Mapped[list[Any]] = mapped_column(default=list)  # those issued, as they are told
+    certificate_required: Mapped[bool] = mapped_column(default=False)
+    jwks: Mapped[list[Any]] = mapped_column(default=list)
 
 
 class WalkRow(Row):

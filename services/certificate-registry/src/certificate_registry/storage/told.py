@@ -77,4 +77,5 @@ def _certificate(row: CertificateRow, cause: str) -> dict[str, Any]:
 
 def _client_service(row: ClientServiceRow, cause: str) -> dict[str, Any]:
     own = ("version", "account_id", "certificate_id", "name", "client_id", "secret_sha256", "status", "reason")
-    return {"cause": cause, "client_service_id": row.id, **_columns(row, *own, "activated_for_epoch")}
+    trust = ("client_certificates", "certificate_required", "jwks")
+    return {"cause": cause, "client_service_id": row.id, **_columns(row, *own, "activated_for_epoch", *trust)}
