@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,6 +15,11 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from certificate_registry.storage import METADATA
 from contracts import AccessGrant, Expiry
@@ -69,6 +75,24 @@ def some_facts(credential_id: str = "A-SEAL-1", **told: Any) -> CertificateFacts
         "multisign": 10,
     }
     return CertificateFacts(**{**plain, **told})
+
+
+def a_request(
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | None = None,
+    *,
+    names: dict[str, str] | None = None,
+    hashed: hashes.HashAlgorithm | None = None,
+) -> str:
+    """A certificate signing request, PEM, of a key on P-256 unless another is given."""
+    key = key or ec.generate_private_key(ec.SECP256R1())
+    names = {"CN": "erp.exemplo.example", "O": "Exemplo, Lda", "L": "Porto", "C": "PT"} if names is None else names
+    oids = {"CN": NameOID.COMMON_NAME, "O": NameOID.ORGANIZATION_NAME, "L": NameOID.LOCALITY_NAME, "C": NameOID.COUNTRY_NAME}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the library warns of the country that is meant to be wrong
+        subject = x509.Name([x509.NameAttribute(oids[name], value, _validate=False) for name, value in names.items()])
+    digest = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashed or hashes.SHA256()
+    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, digest)
+    return request.public_bytes(Encoding.PEM).decode()
 
 
 @dataclass
@@ -206,6 +230,7 @@ def make() -> Any:
     class Make:
         grant = staticmethod(a_grant)
         facts = staticmethod(some_facts)
+        request = staticmethod(a_request)
         now = NOW
 
     return Make

@@ -57,6 +57,11 @@ def mailbox_certificate(state: State) -> tuple[Path, Path]:
     return state.folder / "secrets" / "mailbox-certificate.pem", state.secrets("mailbox") / "tls_key.pem"
 
 
+def client_ca(state: State) -> Path:
+    """The certificate, PEM, of the authority that issues client certificates; the registry has its key and the key's password."""
+    return state.folder / "secrets" / "client-ca.pem"
+
+
 def make_secrets(state: State) -> None:
     """Makes what is missing and leaves what is there."""
     for process, makers in OWN.items():
@@ -71,6 +76,19 @@ def make_secrets(state: State) -> None:
         write_private(state.service_keys, public_keys(state))
     if not all(path.exists() for path in mailbox_certificate(state)):
         certify_mailbox(*mailbox_certificate(state))
+    if not client_ca(state).exists():
+        make_client_ca(state)
+
+
+def make_client_ca(state: State) -> None:
+    """The authority, its public part last: where that is, all of it is."""
+    from certificate_registry.client_ca import new_client_ca
+    from hosting.clock import host_utc
+
+    made, registry = new_client_ca("Sinete sandbox client CA", host_utc()), folder(state, "certificate-registry")
+    write_private(registry / "client_ca_key", made.key)
+    write_private(registry / "client_ca_password", made.password)
+    write_private(client_ca(state), made.certificate)
 
 
 def folder(state: State, process: str) -> Path:

@@ -123,8 +123,8 @@ def own(at: Addresses, service: str) -> dict[str, str]:
     registry = at.service("certificate-registry")
     ca_port = at.ports.of("sandbox-ca")
     return {
-        "certificate-registry": {"PUBLIC_URL": registry},
-        "signing-gateway": {"PUBLIC_URL": at.service("signing-gateway")},
+        "certificate-registry": {"PUBLIC_URL": registry, "CLIENT_CA_FILE": str(keys.client_ca(at.state))},
+        "signing-gateway": {"PUBLIC_URL": at.service("signing-gateway"), "CLIENT_AUTHORITIES": str(keys.client_ca(at.state))},
         "grant-monitor": {},
         "ca-connector": {
             "CALLBACK_URL": f"{registry}/ca/callback",

@@ -17,8 +17,10 @@ from argon2 import PasswordHasher
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from certificate_registry.client_ca import ClientCa, new_client_ca
 from certificate_registry.connector import Connector
 from certificate_registry.consumers import take_in_grant
+from certificate_registry.issuing import Issuer
 from certificate_registry.passwords import Passwords
 from certificate_registry.reconcile import Reconcile
 from certificate_registry.routes import Parts, http
@@ -27,6 +29,7 @@ from certificate_registry.storage.tables import AccountRow, CertificateRow, Oper
 from contracts import AccessGrant
 from contracts.registry import Role
 from hosting.calls import InternalCalls
+from hosting.clock import host_utc
 from hosting.database import Sessions, open_engine, sessions_of
 from hosting.service_tokens import TokenIssuer
 
@@ -144,8 +147,15 @@ def a_key() -> str:
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, unsealed).decode()
 
 
+@pytest.fixture(scope="session")
+def client_ca() -> Issuer:
+    """An authority for client certificates."""
+    made = new_client_ca("Client CA of the tests", host_utc())
+    return Issuer(ClientCa.load(made.key.decode(), made.password.decode(), made.certificate), host_utc)
+
+
 @pytest.fixture
-async def registry(migrated: str, connector: Any, make: Any) -> AsyncIterator[Registry]:
+async def registry(migrated: str, connector: Any, make: Any, client_ca: Issuer) -> AsyncIterator[Registry]:
     """A registry, served on a port of its own."""
     clock = MovedClock(make.now)
     async with AsyncExitStack() as stack:
@@ -158,7 +168,8 @@ async def registry(migrated: str, connector: Any, make: Any) -> AsyncIterator[Re
         reached = Connector(calls)
         bound = socket.create_server(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-        parts = Parts(sessions, clock, reached, Passwords(PasswordHasher(1, 8, 1)), url, b"ticket key", news_within_s=0.5)
+        hasher = Passwords(PasswordHasher(1, 8, 1))
+        parts = Parts(sessions, clock, reached, hasher, url, b"ticket key", issues=client_ca, news_within_s=0.5)
         await _serve(stack, http(parts), bound)
         client = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         reconcile = Reconcile(sessions, reached, clock, parts.ticket_key)
