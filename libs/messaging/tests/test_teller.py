@@ -3,10 +3,13 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
+from aiokafka.partitioner import DefaultPartitioner
 
 from contracts import SignatureApplied
 from contracts.envelope import event_time, header
 from messaging import NotTold, Teller
+from messaging.batches import Batches, partition_of
+from messaging.producing import Producer, Record
 from messaging.testing import create_topics, delete_topics
 
 pytestmark = pytest.mark.integration
@@ -37,6 +40,39 @@ async def test_many_at_once_keep_the_order_of_each_key(teller, prefix, all_of, a
     told = [SignatureApplied.model_validate_json(record.value) for record in await all_of(f"{prefix}signatures")]
     for certificate in certificates:
         assert [one.total for one in told if one.certificate_id == certificate] == list(range(1, 201))
+
+
+def test_a_record_goes_where_kafkas_own_partitioner_puts_its_key():
+    default = DefaultPartitioner()
+    for key in (str(uuid4()).encode() for _ in range(200)):
+        assert partition_of(key, 6) == default(key, list(range(6)), list(range(6)))
+
+
+async def test_what_fits_no_single_batch_is_told_whole_and_in_order(bootstrap, prefix, all_of):
+    producer = Producer(bootstrap, "test")
+    batches = Batches(producer, within_s=20)
+    key, padding = str(uuid4()).encode(), b"x" * 5_000
+    numbers = range(120)  # 600 KB, batches take 262 KB
+    await asyncio.gather(
+        *(batches.send(Record(f"{prefix}signatures", key, str(number).encode() + padding, [])) for number in numbers)
+    )
+    await batches.close()
+    await producer.close()
+    assert [int(record.value.removesuffix(padding)) for record in await all_of(f"{prefix}signatures")] == list(numbers)
+
+
+async def test_who_waits_when_it_stops_is_not_told(wire, prefix, a_signature):
+    teller = Teller(wire.address, service="signing-gateway", prefix=prefix)
+    await teller.start()
+    await teller.tell(a_signature(1), at=NOW)
+    wire.freeze()
+    waiting = [asyncio.create_task(teller.tell(a_signature(total), at=NOW)) for total in (2, 3)]
+    await asyncio.sleep(0.2)
+    waiting.append(asyncio.create_task(teller.tell(a_signature(4), at=NOW)))
+    await asyncio.sleep(0)
+    await teller.stop()
+    for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+        assert isinstance(outcome, NotTold)
 
 
 async def test_a_silent_broker_means_not_told_and_later_telling_works_again(wire, prefix, a_signature, all_of, persistently):

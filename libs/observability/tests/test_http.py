@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from observability import Health
+from observability import Health, traceparent, traces
 from observability.http import REQUESTS, admin_app, public_health, traced
 from observability.traces import Cleaned
 
@@ -176,3 +176,38 @@ async def test_a_check_that_hangs_is_not_ready(ask, monkeypatch):
 async def test_metrics_are_shown(ask):
     status, body = await ask(admin_app(Health()), "/metrics")
     assert (status, b"http_requests_total" in body) == (200, True)
+
+
+async def test_a_request_that_is_not_chosen_makes_no_span_and_tells_those_it_calls_to_make_none(ask, spans, monkeypatch):
+    told = []
+
+    async def calls_another(_scope, _receive, send):
+        with trace.get_tracer("test").start_as_current_span("within"):
+            told.append(traceparent())
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    monkeypatch.setattr(traces, "_share", 0.0)
+    for _ in range(2):
+        assert (await ask(traced(calls_another, "signing-gateway"), "/"))[0] == 200
+    assert spans() == ()
+    assert all(each.endswith("-00") for each in told)
+    assert told[0] != told[1]
+
+
+async def test_what_a_caller_left_out_is_left_out_and_what_it_traces_is_traced(app, ask, spans, monkeypatch):
+    monkeypatch.setattr(traces, "_share", 0.0)
+    for flag in ("00", "01"):
+        await ask(app, "/certificates/42", headers=[(b"traceparent", f"00-{0xABC:032x}-{0xDEF:016x}-{flag}".encode())])
+    (span,) = spans()
+    assert span.context.trace_id == 0xABC
+
+
+def test_a_share_of_what_begins_is_chosen_and_what_is_chosen_is_sampled_whatever_the_share(monkeypatch):
+    monkeypatch.setattr(traces, "_share", 0.25)
+    drawn = [traces.begun() for _ in range(4_000)]
+    assert 700 < sum(chosen for _, chosen in drawn) < 1_300
+    sampler = traces.Share(0.0)
+    for context, chosen in drawn[:200]:
+        sampled = sampler.should_sample(context if chosen else None, 2**64 - 1, "request").decision.is_sampled()
+        assert sampled == chosen

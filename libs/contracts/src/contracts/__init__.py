@@ -18,7 +18,7 @@ from contracts.allowances import (
     WouldExceed,
 )
 from contracts.ca_access import CaAccessGranted, CaAccessWithdrawn
-from contracts.envelope import Message, Told, UnreadableEvent, decode, encode
+from contracts.envelope import Message, Tellable, Told, UnreadableEvent, decode, encode
 from contracts.notices import NoticeFailed, NoticeSent
 from contracts.registry import Account, Certificate, ClientService, Operator, TrustedClientCertificate
 from contracts.signatures import SignatureApplied
@@ -44,6 +44,7 @@ __all__ = [
     "Settlement",
     "SignatureApplied",
     "StaleEpoch",
+    "Tellable",
     "Told",
     "TrustedClientCertificate",
     "Unknown",

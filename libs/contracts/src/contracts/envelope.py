@@ -6,7 +6,7 @@ and W3C `traceparent` where a trace is under way. Key: the id of the aggregate, 
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
@@ -30,6 +30,33 @@ class Told(Message):
         """The aggregate's id, which is the record's key."""
         return str(getattr(self, self.key_field))
 
+    def body(self) -> bytes:
+        """The record's value."""
+        return self.model_dump_json().encode()
+
+
+class Tellable(Protocol):
+    """What can be told: a `Told`, or what a service that tells very many puts on the wire in its place."""
+
+    @property
+    def topic(self) -> str:
+        """The topic's name, without a prefix."""
+        ...
+
+    @property
+    def type(self) -> str:
+        """`ce_type`."""
+        ...
+
+    @property
+    def key(self) -> str:
+        """The aggregate's id."""
+        ...
+
+    def body(self) -> bytes:
+        """The record's value: byte for byte what the `Told` of that type would be."""
+        ...
+
 
 class UnreadableEvent(ValueError):
     """A record that cannot be read: it goes to the dead letters with this reason. Carries no input."""
@@ -39,13 +66,15 @@ Headers = list[tuple[str, bytes]]
 TTold = TypeVar("TTold", bound=Told)
 
 
-def encode(event: Told, *, event_id: UUID, source: str, at: datetime, traceparent: str | None = None) -> tuple[bytes, Headers]:
+def encode(
+    event: Tellable, *, event_id: UUID | str, source: str, at: datetime, traceparent: str | None = None
+) -> tuple[bytes, Headers]:
     """The value and the headers of `event`'s record. `at` is the service's clock, aware; Kafka's own record time stays real."""
     headers = headers_of(event.type, event_id=event_id, source=source, at=at, traceparent=traceparent)
-    return event.model_dump_json().encode(), headers
+    return event.body(), headers
 
 
-def headers_of(kind: str, *, event_id: UUID, source: str, at: datetime, traceparent: str | None = None) -> Headers:
+def headers_of(kind: str, *, event_id: UUID | str, source: str, at: datetime, traceparent: str | None = None) -> Headers:
     """The headers of a record of type `kind`, a tombstone's too."""
     headers = [
         ("ce_specversion", b"1.0"),
@@ -104,6 +133,7 @@ __all__ = [
     "AwareDatetime",
     "Headers",
     "Message",
+    "Tellable",
     "Told",
     "UnreadableEvent",
     "decode",

@@ -39,7 +39,7 @@ class Producer:
 
     async def connect(self) -> None:
         """Makes the connection now instead of at the first record. Raises what hinders it."""
-        await self._current()
+        await self.current()
 
     async def send(self, records: Sequence[Record], *, within_s: float) -> None:
         """Returns when all are acknowledged; those of one key stay in order. Raises TimeoutError or a KafkaError.
@@ -50,7 +50,7 @@ class Producer:
         sent: list[asyncio.Future[object]] = []
         try:
             async with asyncio.timeout(within_s):
-                producer = await self._current()
+                producer = await self.current()
                 for record in records:
                     acknowledged = await producer.send(record.topic, record.value, key=record.key, headers=record.headers)
                     sent.append(acknowledged)
@@ -59,17 +59,20 @@ class Producer:
             for acknowledged in sent:
                 acknowledged.add_done_callback(_retrieved)
             if producer is not None:
-                self._discard(producer)
+                self.discard(producer)
             raise
 
     async def close(self) -> None:
         """Closes the connections; bounded."""
         if self._producer is not None:
-            self._discard(self._producer)
+            self.discard(self._producer)
         if self._closing:
             await asyncio.wait(self._closing, timeout=CLOSE_S)
 
-    async def _current(self) -> AIOKafkaProducer:
+    async def current(self) -> AIOKafkaProducer:
+        """The living producer, made where there is none. Raises what hinders it."""
+        if self._producer is not None and not self._closing:
+            return self._producer
         async with self._making:
             if self._closing:  # what the last one had in flight must not overtake what this one sends
                 await asyncio.wait(self._closing, timeout=CLOSE_S)
@@ -88,12 +91,13 @@ class Producer:
                 try:
                     await asyncio.wait_for(producer.start(), CONNECT_S)
                 except BaseException:
-                    self._discard(producer)
+                    self.discard(producer)
                     raise
                 self._producer = producer
             return self._producer
 
-    def _discard(self, producer: AIOKafkaProducer) -> None:
+    def discard(self, producer: AIOKafkaProducer) -> None:
+        """Throws it away after a failure; the next record gets another."""
         if self._producer is producer:
             self._producer = None
         closing = asyncio.create_task(_closed(producer))

@@ -7,9 +7,20 @@ from prometheus_client import Gauge
 from observability.context import carried_on, context_of, traceparent, untraced
 from observability.health import Health, Readiness
 from observability.logs import get_logger, set_up_logs
-from observability.traces import set_up_traces, tracer
+from observability.traces import left_out, set_up_traces, tracer
 
-__all__ = ["Health", "Readiness", "carried_on", "context_of", "get_logger", "set_up", "traceparent", "tracer", "untraced"]
+__all__ = [
+    "Health",
+    "Readiness",
+    "carried_on",
+    "context_of",
+    "get_logger",
+    "left_out",
+    "set_up",
+    "traceparent",
+    "tracer",
+    "untraced",
+]
 
 BUILD = Gauge("sinete_build_info", "1; which service of which version this is", ["service", "version"])
 

@@ -1,9 +1,11 @@
 """What every HTTP port has: traces, metrics per route, and the admin port's `/livez`, `/readyz` and `/metrics`."""
 
+from functools import cache
 from time import perf_counter
 from typing import Any
 
-from opentelemetry import propagate
+from opentelemetry import propagate, trace
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.propagators.textmap import Getter
 from opentelemetry.trace import SpanKind, Status, StatusCode
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
@@ -14,7 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from observability.health import Health
-from observability.traces import tracer
+from observability.traces import begun, tracer
 
 REQUESTS = Counter("http_requests_total", "HTTP requests answered", ["method", "route", "status"])
 DURATION = Histogram(
@@ -35,16 +37,31 @@ class traced:  # noqa: N801 - put on an application as a verb: traced(app, servi
 
     def __init__(self, app: ASGIApp, service: str) -> None:
         self._app, self._service = app, service
+        self._tracer = tracer(__name__)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """ASGI. Whether a request is traced is decided before a span is made, which would cost as much as answering it."""
         if scope["type"] != "http" or scope["path"] in UNTRACED:
             await self._app(scope, receive, send)
             return
         scope["fastapi.telemetry"] = None  # FastAPI would add a second span, with the path's ids and the query in it
-        told = propagate.extract(scope["headers"], getter=_HEADERS)
         method = scope["method"] if scope["method"] in METHODS else "OTHER"
-        with tracer(__name__).start_as_current_span(
+        if any(name == b"traceparent" for name, _ in scope["headers"]):
+            told = propagate.extract(scope["headers"], getter=_HEADERS)
+            sampled = trace.get_current_span(told).get_span_context().trace_flags.sampled
+        else:
+            told, sampled = begun()
+        if sampled:
+            await self._in_a_span(told, scope, receive, send, method)
+            return
+        before = attach(told)
+        try:
+            await self._measured(scope, receive, send, method)
+        finally:
+            detach(before)
+
+    async def _in_a_span(self, told: Context, scope: Scope, receive: Receive, send: Send, method: str) -> None:
+        with self._tracer.start_as_current_span(
             method, told, SpanKind.SERVER, record_exception=False, set_status_on_exception=False
         ) as span:
             status = 500
@@ -67,16 +84,22 @@ class traced:  # noqa: N801 - put on an application as a verb: traced(app, servi
                 status = message["status"]
             await send(message)
 
-        begun = perf_counter()
+        begun_at = perf_counter()
         IN_FLIGHT.inc()
         try:
             await self._app(scope, receive, sent)
         finally:
             IN_FLIGHT.dec()
-            route = _route(scope)
-            REQUESTS.labels(method, route, str(status)).inc()
-            DURATION.labels(route).observe(perf_counter() - begun)
+            counted, timed = _series(method, _route(scope), status)
+            counted.inc()
+            timed.observe(perf_counter() - begun_at)
         return status
+
+
+@cache
+def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    """The two series of an answer. Few, since methods, route templates and statuses are; looking labels up costs more."""
+    return REQUESTS.labels(method, route, str(status)), DURATION.labels(route)
 
 
 class _Headers(Getter[Any]):

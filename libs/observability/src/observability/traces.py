@@ -1,23 +1,72 @@
 """Traces by OTLP over HTTP, sampled at the first service, cleaned before they leave, dropped silently when nobody collects."""
 
 import atexit
+import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opentelemetry import trace
+from opentelemetry.context import Context, create_key, get_value
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
-from opentelemetry.trace import Status, Tracer
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler, SamplingResult, TraceIdRatioBased
+from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, Tracer, TraceState, set_span_in_context
 from opentelemetry.util.types import Attributes
 
 from observability.redaction import HIDDEN, looks_secret, masked
 
 EXPORT_EVERY_MS = 1_000
 EXPORT_TIMEOUT_S = 2
+
+_CHOSEN = create_key("chosen")
+_share = 1.0  # of what begins here; what no `set_up_traces` has lowered is traced whole
+
+
+class Share(Sampler):
+    """Samples a share of what begins here, and whatever `begun` has chosen already."""
+
+    def __init__(self, share: float) -> None:
+        self._rest = TraceIdRatioBased(share)
+
+    def should_sample(  # noqa: PLR0917 - OpenTelemetry's signature
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        """OpenTelemetry's."""
+        chosen = parent_context is not None and get_value(_CHOSEN, parent_context)
+        sampler = ALWAYS_ON if chosen else self._rest
+        return sampler.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
+
+    def get_description(self) -> str:
+        """OpenTelemetry's."""
+        return "a share of what begins here"
+
+
+def begun() -> tuple[Context, bool]:
+    """Whether what begins now is traced, decided before any span is made: a span that is not sampled costs as much as a request.
+
+    Answers the context to begin in. An untraced one has ids all the same, for the log, and whoever is called from it traces
+    nothing of it either.
+    """
+    if random.random() < _share:  # noqa: S311 - it chooses what is traced, and hides nothing
+        return Context({_CHOSEN: True}), True
+    nobody = NonRecordingSpan(SpanContext(random.getrandbits(128) or 1, random.getrandbits(64) or 1, is_remote=False))
+    return set_span_in_context(nobody, Context()), False
+
+
+def left_out() -> bool:
+    """Whether what is under way was not chosen to be traced: a span of it would cost and tell nothing."""
+    context = trace.get_current_span().get_span_context()
+    return context.is_valid and not context.trace_flags.sampled
 
 
 def tracer(name: str) -> Tracer:
@@ -30,10 +79,11 @@ def set_up_traces(service: str, otlp_endpoint: str, trace_share: float) -> None:
 
     What another service began is traced as that one decided.
     """
-    share = trace_share if otlp_endpoint else 0.0
+    global _share  # noqa: PLW0603 - OpenTelemetry's provider is one for the process, and so is what it samples
+    _share = trace_share if otlp_endpoint else 0.0
     provider = TracerProvider(
         resource=Resource.create({SERVICE_NAME: service}),
-        sampler=ParentBased(TraceIdRatioBased(share) if share > 0 else ALWAYS_OFF),
+        sampler=ParentBased(Share(_share)),
         shutdown_on_exit=False,
     )
     if otlp_endpoint:
