@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import Gauge
 
-from observability.context import carried_on, context_of, traceparent, untraced
+from observability.context import carried_on, context_of, joined, sampled, traceparent, untraced
 from observability.health import Health, Readiness
 from observability.logs import get_logger, set_up_logs
 from observability.traces import left_out, set_up_traces, tracer
@@ -15,7 +15,9 @@ __all__ = [
     "carried_on",
     "context_of",
     "get_logger",
+    "joined",
     "left_out",
+    "sampled",
     "set_up",
     "traceparent",
     "tracer",

@@ -1,6 +1,6 @@
 """Carries a trace over what no header crosses: a row in a table, an operator's browser, a queue in memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from opentelemetry import propagate, trace
@@ -29,6 +29,26 @@ def context_of(kept: str | None) -> Context:
 def carried_on(name: str, kept: str | None) -> Iterator[None]:
     """A span of the trace that was kept; where none was, of the current one."""
     with tracer(__name__).start_as_current_span(name, context_of(kept) if kept else None, record_exception=False):
+        yield
+
+
+def sampled() -> SpanContext | None:
+    """The current span, to be given to `joined` later; None where the trace is not sampled."""
+    span = trace.get_current_span()
+    return span.get_span_context() if span.is_recording() else None
+
+
+@contextmanager
+def joined(name: str, origins: Sequence[SpanContext]) -> Iterator[None]:
+    """A span for what is done for several at once: in the first one's trace, linked to the others; none where there is none."""
+    if not origins:
+        yield
+        return
+    first, *others = origins
+    parent = trace.set_span_in_context(NonRecordingSpan(first), Context())
+    with tracer(__name__).start_as_current_span(
+        name, parent, links=[trace.Link(each) for each in others], record_exception=False
+    ):
         yield
 
 

@@ -1,8 +1,10 @@
 """The CA connector, put together."""
 
+from ca_connector.calling import Calls
 from ca_connector.chores import Chores
 from ca_connector.consumers import hear
 from ca_connector.dialog import Dialog
+from ca_connector.fence import Fence
 from ca_connector.oauth import OAuth
 from ca_connector.outbound import Outbound
 from ca_connector.parts import Parts
@@ -31,6 +33,8 @@ def build(settings: Settings, clock: Clock) -> App:
     parts = Parts(sessions_of(engine), clock, sealer, outbound, OAuth(outbound, settings.callback_url))
     tokens = AccessTokens(parts)
     walking = Walking(parts, tokens)
+    fence = Fence(engine, parts)
+    signing = Signing(fence, Calls(parts, tokens, fence), calls_per_lane=settings.ca_calls_per_certificate)
     verifier = TokenVerifier(SERVICE, settings.service_keys, clock)
     hearing = Hearing(settings.kafka_bootstrap, service=SERVICE, prefix=settings.topic_prefix)
     hear(hearing, parts)
@@ -41,8 +45,8 @@ def build(settings: Settings, clock: Clock) -> App:
     health.check("bus", hearing.healthy)
     return App(
         name=SERVICE,
-        routes=internal_api(parts, verifier, walking, Dialog(walking, tokens), Signing(parts, tokens)),
+        routes=internal_api(parts, verifier, walking, Dialog(walking, tokens), signing),
         health=health,
         background=[hearing.run, relay.run, Chores(parts).run],
-        on_stop=[engine.dispose, outbound.close, hearing.stop],
+        on_stop=[engine.dispose, outbound.close, signing.close, hearing.stop],
     )

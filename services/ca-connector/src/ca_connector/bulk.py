@@ -12,6 +12,8 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta
 
+from observability import sampled
+
 NDJSON = "application/x-ndjson"
 
 
@@ -71,6 +73,7 @@ class Reply:
 
     def __init__(self, count: int) -> None:
         self.abandoned = False  # nobody waits any more: what was not sent yet need not be
+        self.origin = sampled()
         self._left = count
         self._ready: list[SignResult] = []
         self._news = asyncio.Event()

@@ -3,14 +3,23 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ca_connector.outbound import Answer, CaAnswerUnknown, Json, Outbound
+from ca_connector.outbound import Answer, CaAnswerUnknown, CaNotReached, Json, Outbound
 
 Asks = list[Literal["otp", "pin"]]
 MAX_LISTED = 50
+DEFAULT_PAUSE_S = 1.0  # after a 429 that names none
 
 
 class TokenRefused(Exception):
     """401: the access token does not hold. Nothing was done."""
+
+
+class CaBusy(CaNotReached):
+    """429: the CA took nothing and asks for a pause of `seconds` (RFC 6585 §4; CSC v2 §10.1 lists it among the errors)."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("the CA asks for a pause (429)")
+        self.seconds = seconds
 
 
 class CscRefused(Exception):
@@ -61,6 +70,8 @@ class Csc:
         answer = await self._outbound.json(f"{self._base}/{path}", body, token)
         if answer.status == 401:
             raise TokenRefused(answer.error or "401")
+        if answer.status == 429 and (answer.retry_after is not None or answer.error):
+            raise CaBusy(DEFAULT_PAUSE_S if answer.retry_after is None else answer.retry_after)
         if 400 <= answer.status < 500 and answer.status != 429 and answer.error:
             raise CscRefused(answer.error, answer.description)
         if answer.status not in {200, 201, 204}:
@@ -138,10 +149,12 @@ class Csc:
             answer = (await self._call("credentials/authorize", token, body)).body
         except CscRefused as refused:
             raise _of_codes(refused) or refused from None
-        sad, lives = answer.get("SAD"), answer.get("expiresIn", 3_600)
-        if not isinstance(sad, str) or not isinstance(lives, int):
-            raise CaAnswerUnknown("credentials/authorize answered no SAD")
-        return Sad(sad, count, lives)
+        return _sad(answer, count)
+
+    async def activate(self, token: str, credential_id: str, count: int) -> Sad:
+        """A SAD over `count` signatures at a CA that gives it for the asking."""
+        body: Json = {"credentialID": credential_id, "numSignatures": count}
+        return _sad((await self._call("credentials/authorize", token, body)).body, count)
 
     async def sign(self, token: str, sad: str, credential_id: str, asked: "Hashes") -> list[str]:
         """One `signatures/signHash`: as many signatures as hashes, in their order, or CaAnswerUnknown."""
@@ -169,6 +182,13 @@ class Hashes:
 def _object(body: Json, name: str) -> dict[str, Any]:
     value = body.get(name)
     return value if isinstance(value, dict) else {}
+
+
+def _sad(answer: Json, count: int) -> Sad:
+    sad, lives = answer.get("SAD"), answer.get("expiresIn", 3_600)
+    if not isinstance(sad, str) or not isinstance(lives, int):
+        raise CaAnswerUnknown("credentials/authorize answered no SAD")
+    return Sad(sad, count, lives)
 
 
 def _of_codes(refused: CscRefused) -> CodesRefused | None:

@@ -52,9 +52,15 @@ class AccessTokens:
         """
         async with self._parts.sessions() as session:
             access = await access_to(session, certificate_id, self._parts.sealer)
-        tokens = self._held(access)
-        if access.token_version != refused and tokens.access_ends - SKEW_S > self._parts.clock().timestamp():
-            return access
+        return access if self.good(access, refused) else await self.refreshed(ca, certificate_id, refused)
+
+    def good(self, access: Access, refused: int | None = None) -> bool:
+        """Whether its token is good for a while and is not the one that was refused. Raises AccessWithdrawn where it has none."""
+        ends = self._held(access).access_ends
+        return access.token_version != refused and ends - SKEW_S > self._parts.clock().timestamp()
+
+    async def refreshed(self, ca: Ca, certificate_id: UUID, refused: int | None) -> Access:
+        """As `of`, for whoever knows already that the token is not good."""
         async with self._locks[certificate_id]:  # the row's lock is for other instances; here nobody waits on a connection
             return await self._refreshed(ca, certificate_id, refused)
 
@@ -69,7 +75,7 @@ class AccessTokens:
         async with parts.sessions.begin() as session:
             access = await access_to(session, certificate_id, parts.sealer, lock=True)
             tokens, now = self._held(access), parts.clock()
-            if access.token_version != refused and tokens.access_ends - SKEW_S > now.timestamp():
+            if self.good(access, refused):
                 return access
             if tokens.refresh is None:
                 raise CaUnavailable("the CA gave no refresh token: the access has to be renewed")

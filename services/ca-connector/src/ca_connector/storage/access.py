@@ -1,4 +1,4 @@
-"""Access to certificates as rows: epochs, the fence, sealed tokens, withdrawals, tokens to revoke."""
+"""Access to certificates as rows: epochs, sealed tokens, withdrawals, tokens to revoke. `standing` has what the fence asks."""
 
 import json
 from dataclasses import asdict, dataclass, field, replace
@@ -31,7 +31,7 @@ class KeptTokens:
 
 @dataclass(frozen=True)
 class Access:
-    """What we may do with a certificate now."""
+    """What we may do with a certificate now. Whatever of it changes, `token_version` rises: equal versions are equal accesses."""
 
     certificate_id: UUID
     certificate_authority_id: UUID
@@ -50,6 +50,11 @@ async def access_to(session: AsyncSession, certificate_id: UUID, sealer: Sealer,
     row = (await session.execute(asked.with_for_update() if lock else asked)).one_or_none()
     if row is None:
         raise CertificateUnknown("no access was ever granted to this certificate")
+    return opened(row, sealer)
+
+
+def opened(row: sa.Row[Any], sealer: Sealer) -> Access:
+    """A row of `ca_access` with its tokens. Raises SealBroken."""
     tokens = None
     if row.tokens:
         place = ("ca_access", row.certificate_id, row.epoch)
@@ -86,17 +91,6 @@ async def assign_epoch(session: AsyncSession, access: Access, granted_at: dateti
         "expires_at": expires_at,
     }
     await session.execute(sa.insert(EPOCH).values(values))
-
-
-async def fence(session: AsyncSession, certificate_id: UUID, epoch: int, now: datetime) -> str | None:
-    """Why nothing may be signed under this epoch; None when it may. A replaced epoch stays good until its end."""
-    asked = sa.select(EPOCH).where(EPOCH.c.certificate_id == certificate_id, EPOCH.c.epoch == epoch)
-    row = (await session.execute(asked)).one_or_none()
-    if row is None:
-        return "certificate-unknown"
-    if row.withdrawn_at is not None:
-        return "access-withdrawn"
-    return "epoch-over" if now >= row.expires_at else None
 
 
 async def end_of(session: AsyncSession, access: Access) -> datetime:

@@ -1,0 +1,241 @@
+"""One call to a CA for items that go together: the fence, the token, the SAD, signHash, and an honest outcome for each item.
+
+Whatever is missing is fetched first and the fence judged again, so that nothing but the call itself follows a judgement.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from uuid import UUID
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from ca_connector.activation import ActivationData, hashes_per_call
+from ca_connector.breaker import Breaker
+from ca_connector.csc import CaBusy, CscRefused, Hashes, TokenRefused
+from ca_connector.fence import Fence, FenceUnknown
+from ca_connector.lanes import Lane, Waiting
+from ca_connector.outbound import CaAnswerUnknown, CaNotReached
+from ca_connector.parts import Ca, Parts
+from ca_connector.sealing import SealBroken
+from ca_connector.storage.access import Access
+from ca_connector.tokens import AccessTokens, AccessWithdrawn, CaUnavailable, GrantOver
+from hosting.address import AddressRefused
+from observability import get_logger, joined
+
+log = get_logger(__name__)
+
+NOT_SENT = (FenceUnknown, SealBroken, SQLAlchemyError, AddressRefused, OSError)  # ours, and always before the call is made
+SAD_WORDS = ("sad", "numbers of signatures", "number of signatures")
+CREDENTIAL_WORDS = ("credential", "certificate", "locked")
+
+
+class NothingSigned(Exception):
+    """The CA certainly made no signature. `reason` is SignResult's."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason, self.detail = reason, detail
+
+
+@dataclass(eq=False)
+class Attempt:
+    """What was learnt on the way to a call that the CA takes."""
+
+    lane: Lane
+    items: list[Waiting]  # those that have no outcome yet
+    refused_token: int | None = None  # the version that the CA refused
+    new_token: int | None = None  # the version that a refresh just brought: it is used, however short its life
+    sad: str | None = field(default=None, repr=False)
+    new_sad: bool = False  # whether one was refused already
+
+    def each(self, outcome: Callable[[Waiting], object]) -> None:
+        """Gives every item that has none yet its outcome."""
+        for item in self.items:
+            outcome(item)
+        self.items = []
+
+
+class Calls:
+    """Makes the calls."""
+
+    def __init__(self, parts: Parts, tokens: AccessTokens, fence: Fence) -> None:
+        self._parts, self._tokens, self._fence = parts, tokens, fence
+        self._activation, self._breaker = ActivationData(parts.clock), Breaker()
+        self._cas: dict[UUID, Ca] = {}
+
+    async def call(self, lane: Lane, items: list[Waiting]) -> None:
+        """Whatever happens, each item has been answered or waits in the lane again when this returns."""
+        attempt = Attempt(lane, items)
+        certificate_id = str(lane.key[0])
+        with joined("sign at the CA", [item.reply.origin for item in items if item.reply.origin]):
+            try:
+                await self._until_taken(attempt)
+            except NothingSigned as fault:
+                attempt.each(partial(Waiting.refused, reason=fault.reason, detail=fault.detail))
+            except NOT_SENT as fault:
+                log.exception("nothing was sent to the CA", certificate_id=certificate_id)
+                attempt.each(partial(Waiting.refused, reason="ca-unavailable", detail=f"not sent ({type(fault).__name__})"))
+            except CaAnswerUnknown as fault:
+                log.warning("nobody knows whether the CA signed", certificate_id=certificate_id, reason=str(fault))
+                attempt.each(partial(Waiting.unknown, detail=str(fault)))
+            except Exception as fault:
+                log.exception("a call to a CA failed on our side", certificate_id=certificate_id)
+                attempt.each(partial(Waiting.unknown, detail=f"failed on our side ({type(fault).__name__})"))
+
+    async def _until_taken(self, attempt: Attempt) -> None:
+        """A 401 or a spent SAD is a certain refusal, so the call is made once more with a new one; what is unknown never is."""
+        while True:
+            access = await self._permitted(attempt)
+            if access is None:
+                return
+            ca = await self._ca(access)
+            try:
+                if await self._ready(attempt, ca, access) and await self._signed(attempt, ca, access):
+                    return
+            except TokenRefused:
+                self._activation.drop(access.certificate_id)
+                attempt.sad = None
+                if attempt.refused_token is not None:
+                    await self._give_up(ca, access)
+                attempt.refused_token = access.token_version
+            except AccessWithdrawn as fault:
+                raise NothingSigned(_reason(fault), str(fault)) from None
+            except CaUnavailable as fault:
+                raise NothingSigned("ca-unavailable", str(fault)) from None
+            except CaBusy as fault:
+                self._breaker.paused(ca.profile.id, fault.seconds)
+                raise NothingSigned("ca-unavailable", str(fault)) from None
+            except CaNotReached as fault:
+                self._breaker.missed(ca.profile.id)
+                raise NothingSigned("ca-unavailable", str(fault)) from None
+
+    async def _permitted(self, attempt: Attempt) -> Access | None:
+        """The access at this instant; the items of epochs that are over are refused. None when no item is left."""
+        certificate_id = attempt.lane.key[0]
+        found = await self._fence.look({(certificate_id, item.item.epoch) for item in attempt.items})
+        now, left = self._parts.clock(), []
+        for item in attempt.items:
+            standing = found[certificate_id, item.item.epoch]
+            over = standing.over(now) if standing else "certificate-unknown"
+            if over:
+                item.refused(over, "this grant is over")
+            else:
+                left.append(item)
+        attempt.items = left
+        return self._fence.access(certificate_id) if left else None
+
+    async def _ca(self, access: Access) -> Ca:
+        """What a profile says of signing never changes, so it is read once. Raises NothingSigned while the CA is not called."""
+        authority_id = access.certificate_authority_id
+        ca = self._cas.get(authority_id)
+        if ca is None:
+            ca = self._cas[authority_id] = await self._parts.ca(authority_id)
+        if reason := self._breaker.reason(authority_id):
+            raise NothingSigned("ca-unavailable", reason)
+        return ca
+
+    async def _ready(self, attempt: Attempt, ca: Ca, access: Access) -> bool:
+        """Whether token and SAD were in hand; where something had to be fetched for it, the fence is judged again."""
+        if access.token_version != attempt.new_token and not self._tokens.good(access, attempt.refused_token):
+            # Its client secret may have been changed meanwhile, by another instance too.
+            fresh = await self._parts.ca(access.certificate_authority_id)
+            new = await self._tokens.refreshed(fresh, access.certificate_id, attempt.refused_token)
+            attempt.new_token = new.token_version
+            return False
+        if attempt.sad is None:
+            attempt.sad = self._in_hand(ca, access, attempt)
+        if attempt.sad is None:
+            attempt.sad = await self._fetched(attempt, ca, access)
+            return False
+        return True
+
+    def _in_hand(self, ca: Ca, access: Access, attempt: Attempt) -> str | None:
+        if ca.profile.signing == "implicit":
+            return self._activation.take(access, len(_hashes(attempt, access)))
+        if access.tokens is None or access.tokens.sad is None:
+            raise NothingSigned("ca-refused", "this grant has no signature activation data: renew it")
+        return access.tokens.sad
+
+    async def _fetched(self, attempt: Attempt, ca: Ca, access: Access) -> str:
+        try:
+            return await self._activation.fetched(ca, access, _token(access), len(_hashes(attempt, access)))
+        except CscRefused as fault:
+            raise NothingSigned(_word(fault), str(fault)) from None
+        except CaAnswerUnknown as fault:  # a SAD more or less: nothing was signed
+            raise NothingSigned("ca-unavailable", str(fault)) from None
+
+    async def _signed(self, attempt: Attempt, ca: Ca, access: Access) -> bool:
+        """Makes the call; False when it has to be made once more with a new SAD."""
+        lane, hashes = attempt.lane, _hashes(attempt, access)
+        if len(hashes) > hashes_per_call(access):  # a renewal lowered it since they were taken
+            lane.back(attempt.items)
+            return True
+        if lane.waiting and ca.profile.signing == "implicit":
+            self._activation.ahead(ca, access, _token(access), hashes_per_call(access))
+        asked = Hashes(hashes, *lane.key[1:])
+        try:
+            made = await ca.csc.sign(_token(access), attempt.sad or "", access.credential_id, asked)
+        except CscRefused as fault:
+            self._breaker.reached(ca.profile.id)
+            return self._refused(attempt, ca, access, fault)
+        self._breaker.reached(ca.profile.id)
+        self._hand_out(attempt, made, hashes_per_call(access))
+        return True
+
+    def _hand_out(self, attempt: Attempt, made: list[str], step: int) -> None:
+        """Each item's signatures in the order of its hashes; one that is larger than a call goes on with its next part."""
+        start, larger = 0, []
+        for item in attempt.items:
+            count = len(item.part(step))
+            if not item.signed(made[start : start + count]):
+                larger.append(item)
+            start += count
+        attempt.lane.back(larger)
+        attempt.items = []
+
+    def _refused(self, attempt: Attempt, ca: Ca, access: Access, fault: CscRefused) -> bool:
+        """A spent SAD is replaced, once. Of several items one may be at fault: since nothing was signed, each then goes alone."""
+        if ca.profile.signing == "implicit" and not attempt.new_sad and _about(SAD_WORDS, fault):
+            self._activation.drop(access.certificate_id, attempt.sad)
+            attempt.sad, attempt.new_sad = None, True
+            return False
+        if len(attempt.items) == 1 or _about(CREDENTIAL_WORDS, fault):
+            raise NothingSigned(_word(fault), str(fault)) from None
+        for item in attempt.items:
+            item.alone = True
+        attempt.lane.back(attempt.items)
+        attempt.items = []
+        return True
+
+    async def _give_up(self, ca: Ca, seen: Access) -> None:
+        """401 directly after a successful refresh: withdrawn. Returns when a renewal came between."""
+        try:
+            await self._tokens.withdrawn(ca, seen)
+        except AccessWithdrawn as fault:
+            raise NothingSigned(_reason(fault), str(fault)) from None
+        except CaUnavailable as fault:
+            raise NothingSigned("ca-unavailable", str(fault)) from None
+
+
+def _hashes(attempt: Attempt, access: Access) -> list[str]:
+    step = hashes_per_call(access)
+    return [each for item in attempt.items for each in item.part(step)]
+
+
+def _token(access: Access) -> str:
+    if access.tokens is None:
+        raise AccessWithdrawn("the access to this certificate is over: it has to be renewed")
+    return access.tokens.access
+
+
+def _reason(fault: AccessWithdrawn) -> str:
+    return "epoch-over" if isinstance(fault, GrantOver) else "access-withdrawn"
+
+
+def _word(fault: CscRefused) -> str:
+    return "credential-disabled" if _about(("disabled",), fault) else "ca-refused"
+
+
+def _about(words: tuple[str, ...], fault: CscRefused) -> bool:
+    return any(word in fault.detail.lower() for word in words)

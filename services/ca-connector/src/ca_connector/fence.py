@@ -1,0 +1,117 @@
+"""The second fence, judged just before each call to a CA, and the accesses that it keeps fresh (ADR 27).
+
+Whoever asks while a query is under way waits for the next one, so an answer is never older than its question; and all who wait
+share one query. It names the newest version of each access, so that one is read and opened again only when it has changed,
+by whichever instance.
+"""
+
+import asyncio
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from ca_connector.parts import Parts
+from ca_connector.sealing import SealBroken
+from ca_connector.storage.access import Access
+from ca_connector.storage.standing import Key, Standing, accesses, standings
+
+QUERY_S = 5.0
+HELD_ACCESSES = 100_000  # about 1 KB each
+AWAY = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+
+
+class FenceUnknown(Exception):
+    """The database does not say how the epochs stand, so nothing is signed."""
+
+
+@dataclass
+class Fence:
+    """Asks how epochs stand, one query at a time."""
+
+    engine: AsyncEngine
+    parts: Parts
+    _held: dict[UUID, Access | SealBroken] = field(default_factory=dict)
+    _asked: dict[Key, asyncio.Future[Standing | None]] = field(default_factory=dict)
+    _asking: asyncio.Task[None] | None = None
+    _connection: AsyncConnection | None = None
+
+    async def close(self) -> None:
+        """Gives the connection back."""
+        await self._forget()
+
+    async def look(self, keys: Collection[Key]) -> dict[Key, Standing | None]:
+        """How each stands at an instant after this call; None for an epoch never assigned. Raises FenceUnknown."""
+        loop = asyncio.get_running_loop()
+        answers = {key: self._asked.get(key) or self._asked.setdefault(key, loop.create_future()) for key in keys}
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask())
+        # A caller that is cancelled must not take the answer from the others that wait for it.
+        return {key: await asyncio.shield(answer) for key, answer in answers.items()}
+
+    def access(self, certificate_id: UUID) -> Access | None:
+        """The access as of the last look; None where there never was one. Raises SealBroken."""
+        held = self._held.get(certificate_id)
+        if isinstance(held, SealBroken):
+            raise held
+        return held
+
+    async def _ask(self) -> None:
+        while self._asked:
+            asked, self._asked = self._asked, {}
+            try:
+                found = await self._read(asked)
+            except AWAY as fault:
+                for answer in asked.values():
+                    answer.set_exception(FenceUnknown(f"the database does not answer ({type(fault).__name__})"))
+                    answer.exception()  # whoever waited may be gone: that nobody reads it is no error
+            else:
+                for key, answer in asked.items():
+                    answer.set_result(found.get(key))
+        self._asking = None
+
+    async def _read(self, keys: Collection[Key]) -> dict[Key, Standing]:
+        found = await self._standings(keys)
+        changed = {
+            certificate_id for (certificate_id, _), each in found.items() if self._version(certificate_id) != each.token_version
+        }
+        if changed:
+            async with self.parts.sessions() as session:
+                read = await accesses(session, changed, self.parts.sealer)
+            if len(self._held) + len(read) > HELD_ACCESSES:
+                self._held.clear()
+            self._held |= read
+        return found
+
+    def _version(self, certificate_id: UUID) -> int | None:
+        held = self._held.get(certificate_id)
+        return held.token_version if isinstance(held, Access) else None
+
+    async def _standings(self, keys: Collection[Key]) -> dict[Key, Standing]:
+        """On a connection that is kept; one that was dropped meanwhile is made anew, since asking twice changes nothing."""
+        try:
+            return await standings(await self._connected(), keys, timeout_s=QUERY_S)
+        except AWAY:
+            await self._forget()
+        try:
+            return await standings(await self._connected(), keys, timeout_s=QUERY_S)
+        except AWAY:
+            await self._forget()
+            raise
+
+    async def _connected(self) -> AsyncConnection:
+        if self._connection is None:
+            self._connection = await self.engine.connect()
+        return self._connection
+
+    async def _forget(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(*AWAY):
+                await connection.invalidate()
+            with suppress(*AWAY):
+                await connection.close()

@@ -1,0 +1,58 @@
+"""How epochs and accesses stand, many at once: what the fence and the cache of accesses are judged by."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from ca_connector.sealing import SealBroken, Sealer
+from ca_connector.storage.access import Access, opened
+from ca_connector.storage.tables import ACCESS
+
+Key = tuple[UUID, int]
+"""Certificate id and epoch."""
+
+STANDING = """
+    SELECT e.certificate_id, e.epoch, e.expires_at, e.withdrawn_at IS NOT NULL AS withdrawn, a.token_version
+    FROM unnest($1::uuid[], $2::int[]) AS asked (certificate_id, epoch)
+    JOIN epoch e USING (certificate_id, epoch)
+    JOIN ca_access a USING (certificate_id)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One epoch, and which version of its certificate's access is the newest."""
+
+    expires_at: datetime
+    withdrawn: bool
+    token_version: int
+
+    def over(self, now: datetime) -> str | None:
+        """Why nothing may be signed under this epoch; None when it may. A replaced epoch stays good until its end."""
+        if self.withdrawn:
+            return "access-withdrawn"
+        return "epoch-over" if now >= self.expires_at else None
+
+
+async def standings(connection: AsyncConnection, keys: Collection[Key], *, timeout_s: float) -> dict[Key, Standing]:
+    """One statement and one round trip, past SQLAlchemy, which costs more than the query. Epochs never assigned are left out."""
+    driver: Any = (await connection.get_raw_connection()).driver_connection
+    rows = await driver.fetch(STANDING, [key[0] for key in keys], [key[1] for key in keys], timeout=timeout_s)
+    return {(row[0], row[1]): Standing(row[2], row[3], row[4]) for row in rows}
+
+
+async def accesses(session: AsyncSession, ids: Collection[UUID], sealer: Sealer) -> dict[UUID, Access | SealBroken]:
+    """The accesses to these certificates. One whose tokens do not open is a fault of its own and spoils no other."""
+    rows = await session.execute(sa.select(ACCESS).where(ACCESS.c.certificate_id.in_(ids)))
+    found: dict[UUID, Access | SealBroken] = {}
+    for row in rows:
+        try:
+            found[row.certificate_id] = opened(row, sealer)
+        except SealBroken as fault:
+            found[row.certificate_id] = fault
+    return found
