@@ -33,7 +33,7 @@ test: setup ## everything that proves it: unit, integration on a real database a
 	@$(MAKE) -s test-e2e
 
 test-fast: setup ## unit and integration tests, in parallel
-	$(BIN)/pytest -q -n 2 --dist loadfile libs services deploy
+	$(BIN)/pytest -q -n 2 --dist loadfile libs services deploy tests/promise
 
 test-e2e: setup ## the whole system from outside, on the embedded stack
 	$(BIN)/pytest -q -n 2 --dist loadfile tests/e2e
