@@ -56,7 +56,10 @@ class Held:
 
 @dataclass
 class FakeCa:
-    """`moods[endpoint]` are answers given, one per call, before the honest ones: a status, or a (status, body)."""
+    """`moods[endpoint]` are answers given, one per call, before the honest ones: a status, or (status, body[, headers]).
+
+    A signHash for a credential of `held_back` waits for its event; a hash of `disliked` is refused, and all that came with it.
+    """
 
     port: int
     explicit: bool = False  # a SAD needs OTP and PIN
@@ -78,6 +81,8 @@ class FakeCa:
     otp: str = "000000"
     pin: str = "4711"
     compared: int = 0
+    held_back: dict[str, asyncio.Event] = field(default_factory=dict)
+    disliked: set[str] = field(default_factory=set)
 
     def __post_init__(self):
         self.issuer = self.issuer or f"http://127.0.0.1:{self.port}/ca"
@@ -100,6 +105,11 @@ class FakeCa:
         self.refresh.add(refresh)
         return {"access_token": access, "refresh_token": refresh, "token_type": "Bearer", "expires_in": self.expires_in}
 
+    @property
+    def asked(self):
+        """How many hashes each signHash had, those included that are held back."""
+        return [len(body["hashes"]) for body in self.bodies["signatures/signHash"]]
+
     async def answer(self, request):
         path = request.match_info["path"]
         self.calls[path] += 1
@@ -112,7 +122,7 @@ class FakeCa:
         if isinstance(mood, int):
             return web.Response(status=mood, text="<html>")
         if mood is not None:
-            return web.json_response(mood[1], status=mood[0])
+            return web.json_response(mood[1], status=mood[0], headers=mood[2] if len(mood) > 2 else None)
         if path.startswith("csc/v2/"):
             return await self.csc(path.removeprefix("csc/v2/"), request)
         return await self.oauth(path, request)
@@ -152,6 +162,8 @@ class FakeCa:
             return refusal("invalid_request", "Invalid parameter credentialID")
         if body["credentialID"] in self.withdrawn:
             return web.json_response({"error": "invalid_token"}, status=401)
+        if path == "signatures/signHash" and body["credentialID"] in self.held_back:
+            await self.held_back[body["credentialID"]].wait()
         return getattr(self, "on_" + path.rpartition("/")[2])(body, held)
 
     def on_info(self, body, held):
@@ -187,6 +199,8 @@ class FakeCa:
     def on_signHash(self, body, held):  # noqa: N802 - the endpoint's name
         if self.sads.get(body.get("SAD"), 0) < len(body["hashes"]):
             return refusal("invalid_request", "Invalid parameter SAD")
+        if self.disliked & {*body["hashes"]}:
+            return refusal("invalid_request", "Invalid digest value length")
         self.sads[body["SAD"]] -= len(body["hashes"])
         self.journal += body["hashes"]
         return web.json_response({"signatures": [b64encode(b"signed " + b64decode(h)).decode() for h in body["hashes"]]})

@@ -3,7 +3,7 @@ from hashlib import sha256
 
 import pytest
 
-from ca_connector.csc import CodesRefused, Csc, CscRefused, Hashes, TokenRefused
+from ca_connector.csc import CaBusy, CodesRefused, Csc, CscRefused, Hashes, TokenRefused
 from ca_connector.outbound import CaAnswerUnknown, CaNotReached, Outbound
 from hosting.address import Allowed
 
@@ -138,3 +138,27 @@ async def test_too_many_signatures_is_no_refused_code(ca, csc, token):
     with pytest.raises(CscRefused) as refused:
         await csc.authorize(token, described, 1, otp="1")
     assert not isinstance(refused.value, CodesRefused)
+
+
+@pytest.mark.parametrize(
+    ("mood", "seconds"),
+    [
+        ((429, {}, {"Retry-After": "7"}), 7),
+        ((429, {"error": "temporarily_unavailable"}), 1),
+        ((429, {"error": "temporarily_unavailable"}, {"Retry-After": "Fri, 31 Dec 2027 23:59:59 GMT"}), 1),
+    ],
+)
+async def test_too_many_requests_is_a_refusal_that_names_a_pause(ca, csc, token, mood, seconds):
+    ca.moods[SIGN].append(mood)
+    with pytest.raises(CaBusy) as busy:
+        await signed(csc, token)
+    assert busy.value.seconds == seconds
+
+
+async def test_an_answer_nested_too_deep_is_no_answer(ca, csc, token):
+    nested = []
+    for _ in range(30):
+        nested = [nested]
+    ca.moods[SIGN].append((200, {"signatures": nested}))
+    with pytest.raises(CaAnswerUnknown, match="nested"):
+        await signed(csc, token)

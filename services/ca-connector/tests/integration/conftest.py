@@ -52,6 +52,7 @@ class Connector:
     ca: object = field(repr=False)
     clock: MovedClock = field(repr=False)
     background: list = field(repr=False)
+    routes: object = field(repr=False)
 
     async def call(self, method, path, body=None, *, service=REGISTRY):
         headers = {"Authorization": f"Bearer {self.issuers[service].issue('ca-connector')}"}
@@ -127,6 +128,9 @@ class Connector:
         assert status == 200, answer
         return answer["results"][0]
 
+    async def profile_of_first(self):
+        return (await self.call("GET", "certificate-authorities"))[1]["items"][0]["id"]
+
     async def told(self, kind=None):
         """Every event put to the outbox, in order."""
         table = METADATA.tables["outbox"]
@@ -175,7 +179,7 @@ async def a_connector(database, fresh_database, clock, service_keys, tmp_path, c
     """Makes one instance after the other, on the same database; nothing runs in their background."""
     made = []
 
-    async def instance():
+    async def instance(**changes):
         settings = Settings(
             database_url=fresh_database,
             service_key=service_keys["ca-connector"],
@@ -186,6 +190,7 @@ async def a_connector(database, fresh_database, clock, service_keys, tmp_path, c
             embedded_ca_hosts=f"127.0.0.1:{ca.port}",
             master_key=b64encode(bytes(32)).decode(),
             ca_timeout_s=2,
+            **changes,
         )
         app = build(settings, clock)
         for step in app.on_start:
@@ -194,7 +199,7 @@ async def a_connector(database, fresh_database, clock, service_keys, tmp_path, c
         client = httpx2.AsyncClient(transport=transport, base_url="http://ca-connector", timeout=60)
         made.append((app, client))
         issuers = {name: TokenIssuer(name, pem, clock) for name, pem in service_keys.items()}
-        return Connector(client, issuers, database, ca, clock, app.background)
+        return Connector(client, issuers, database, ca, clock, app.background, app.routes)
 
     yield instance
     for app, client in made:
