@@ -3,6 +3,8 @@
 A caller has to know whether a call that failed may have had an effect, so the three failures are three exceptions.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self, TypeVar, overload
 
@@ -14,6 +16,11 @@ from pydantic_core import to_json
 from hosting.service_tokens import TokenIssuer
 
 TReply = TypeVar("TReply", bound=BaseModel)
+Answer = aiohttp.ClientResponse
+
+NDJSON = "application/x-ndjson"
+SENDING = (aiohttp.ClientError, TimeoutError, OSError)
+"""What sending a request and reading its answer fail with."""
 
 
 class CallRefused(Exception):
@@ -77,26 +84,51 @@ class InternalCalls:
     async def request(self, method: str, path: str, body: BaseModel | None, reply: type[TReply] | None) -> TReply | None: ...
     async def request(self, method: str, path: str, body: BaseModel | None, reply: type[TReply] | None) -> TReply | None:
         """One call. Raises CallRefused, CallNotSent or CallOutcomeUnknown; never retries."""
+        data = None if body is None else _revealed(body)
+        try:
+            async with self._sent(method, path, data) as answer:
+                status, content = answer.status, await answer.content.read(-1)
+        except SENDING as fault:
+            raise self._failure(fault) from None
+        return self._read(status, content, reply)
+
+    async def lines(self, path: str, body: bytes) -> AsyncIterator[bytes]:
+        """`POST path` with JSON → the whole lines of its answer (application/x-ndjson), as many at once as have come.
+
+        Raises CallRefused, CallNotSent or CallOutcomeUnknown; the last also when an answer breaks off after some lines.
+        """
+        try:
+            async with self._sent("POST", path, body, accept=NDJSON) as answer:
+                if not 200 <= answer.status < 300:
+                    self._read(answer.status, await answer.content.read(-1), None)
+                rest = b""
+                async for chunk in answer.content.iter_any():
+                    whole, newline, rest = (rest + chunk).rpartition(b"\n")
+                    if newline:
+                        yield whole
+        except SENDING as fault:
+            raise self._failure(fault) from None
+        if rest:
+            raise CallOutcomeUnknown(f"{self._audience}'s answer broke off")
+
+    def _sent(self, method: str, path: str, data: bytes | None, *, accept: str = "") -> AbstractAsyncContextManager[Answer]:
+        """The request with our token and the trace, on its way."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=200, keepalive_timeout=30), timeout=self._timeout, trust_env=False
             )
         headers = {"Authorization": f"Bearer {self._issuer.issue(self._audience)}"}
         propagate.inject(headers)
-        data = None
-        if body is not None:
+        if data is not None:
             headers["Content-Type"] = "application/json"
-            data = _revealed(body)
-        try:
-            async with self._session.request(
-                method, self._base + path, data=data, headers=headers, allow_redirects=False
-            ) as answer:
-                status, content = answer.status, await answer.content.read(-1)
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as fault:
-            raise CallNotSent(f"{self._audience} cannot be reached ({type(fault).__name__})") from None
-        except (aiohttp.ClientError, TimeoutError, OSError) as fault:
-            raise CallOutcomeUnknown(f"{self._audience} gave no answer ({type(fault).__name__})") from None
-        return self._read(status, content, reply)
+        if accept:
+            headers["Accept"] = accept
+        return self._session.request(method, self._base + path, data=data, headers=headers, allow_redirects=False)
+
+    def _failure(self, fault: BaseException) -> CallNotSent | CallOutcomeUnknown:
+        if isinstance(fault, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+            return CallNotSent(f"{self._audience} cannot be reached ({type(fault).__name__})")
+        return CallOutcomeUnknown(f"{self._audience} gave no answer ({type(fault).__name__})")
 
     def _read(self, status: int, content: bytes, reply: type[TReply] | None) -> TReply | None:
         if 400 <= status < 500:

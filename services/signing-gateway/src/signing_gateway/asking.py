@@ -38,12 +38,15 @@ class Asker:
         self._retry_after = 0.0
         self._asked_by: str | None = None  # the trace of the request that has waited longest
 
+    def in_hand(self, need: Need) -> Units | None:
+        """The units needed, where there is no need to wait for them."""
+        units = self._book.take(need, boottime())
+        self._wake()
+        return units
+
     async def take(self, need: Need) -> Units:
         """The units needed, all or none. Raises a refusal of `refusals`: EpochMoved means judge again."""
-        units = self._book.take(need, boottime())
-        if self._book.pressing:
-            self._woken.set()
-        if units:
+        if units := self.in_hand(need):
             return units
         answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._asked_by = self._asked_by or traceparent()
@@ -62,13 +65,18 @@ class Asker:
     def apply(self, units: Units) -> tuple[int, int]:
         """The units are used, or nobody knows; `(first, total)` as the event tells them."""
         numbers = self._book.apply(units, boottime())
-        self._woken.set()
+        self._wake()
         return numbers
 
     def give_back(self, units: Units) -> None:
         """The units were certainly not used."""
         self._book.give_back(units, boottime())
-        self._woken.set()
+        self._wake()
+
+    def _wake(self) -> None:
+        """Only for something to say: waking for every signature would cost as much as signing it."""
+        if self._book.pressing:
+            self._woken.set()
 
     async def run(self) -> None:
         """Talks to the monitor for the life of the process."""

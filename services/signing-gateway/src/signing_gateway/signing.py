@@ -2,21 +2,22 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import count
 from typing import Literal, NoReturn, Protocol
 from uuid import UUID, uuid4
 
 from prometheus_client import Counter
 
-from contracts import SignatureApplied
-from contracts.ca_connector import SignCall, SignItem, SignReply, SignResult
 from hosting import Clock, boottime
 from hosting.calls import CallNotSent, CallOutcomeUnknown, CallRefused, InternalCalls
 from messaging import NotTold, Teller
-from observability import get_logger, tracer
+from observability import get_logger, left_out, traceparent, tracer
 from signing_gateway.algorithms import SigningAlgorithm
 from signing_gateway.allowances import Need, Units
 from signing_gateway.asking import Asker
+from signing_gateway.authority import Authority
 from signing_gateway.permission import Permit, permitted
 from signing_gateway.projections import Known
 from signing_gateway.refusals import (
@@ -32,11 +33,11 @@ from signing_gateway.refusals import (
     TokenInvalid,
 )
 from signing_gateway.verification import all_verify, public_key
+from signing_gateway.wire import SignatureApplied, SignItem, SignResult
 
 log = get_logger(__name__)
 spans = tracer(__name__)
 
-PATH = "/internal/v1/signatures"
 CURRENT_WITHIN = 10.0  # seconds since the state topics were last confirmed current
 NEWS_PATIENCE = 5.0  # for the news of another epoch
 ACTIVATION_PATIENCE = 1.0  # for the news that an operator has just activated the client service
@@ -44,6 +45,7 @@ NEWS_LOOK = 0.05
 IN_A_THREAD = 16  # signatures from which verifying is worth a thread of its own
 
 SIGNATURES = Counter("signatures_total", "Signatures by outcome: ok, unknown, late or failed", ["outcome"])
+RELEASED = SIGNATURES.labels("ok")
 
 
 class Topics(Protocol):
@@ -75,7 +77,8 @@ class Signer:
         self, *, known: Known, topics: Topics, asker: Asker, connector: InternalCalls, teller: Teller, clock: Clock
     ) -> None:
         self._known, self._topics, self._asker = known, topics, asker
-        self._connector, self._teller, self._clock = connector, teller, clock
+        self._authority, self._teller, self._clock = Authority(connector), teller, clock
+        self._item_ids = (f"{prefix}{number:012x}" for prefix in (str(uuid4())[:24],) for number in count())
 
     def permit(self, client_service_id: UUID) -> Permit:
         """The permit at this instant, or a refusal. What is certain is refused before what passes by itself."""
@@ -101,11 +104,10 @@ class Signer:
     async def sign(self, client_service_id: UUID, order: Order) -> list[str]:
         """Base64 signatures in the order of the hashes. Raises a refusal of `refusals`."""
         permit, units = await self._permitted_units(client_service_id, len(order.hashes))
-        certificate_id = str(units.allowance.certificate_id)
-        with spans.start_as_current_span("sign", attributes={"certificate_id": certificate_id}), _Charged(units, self._asker):
+        with self._span(units), _Charged(units, self._asker):
             result = await self._asked_of_authority(permit, units, order)
             if not await self._verified(permit, order, result.signatures):
-                log.error("signatures came back that do not verify", certificate_id=certificate_id)
+                log.error("signatures came back that do not verify", certificate_id=str(units.allowance.certificate_id))
                 await self._unknown(permit, units, "What the certificate authority answered does not verify.")
             if not self._in_time(permit, units):
                 await self._unknown(permit, units, "The answer of the certificate authority came too late.", outcome="late")
@@ -113,8 +115,14 @@ class Signer:
         if self._clock() >= permit.grant.expires_at:
             SIGNATURES.labels("late").inc(units.count)
             raise OutcomeUnknown("The access grant ended before the signature could be released.")
-        SIGNATURES.labels("ok").inc(units.count)
+        RELEASED.inc(units.count)
         return result.signatures
+
+    def _span(self, units: Units) -> AbstractContextManager[object]:
+        """A span, unless the request was left out of the traces."""
+        if left_out():
+            return nullcontext()
+        return spans.start_as_current_span("sign", attributes={"certificate_id": str(units.allowance.certificate_id)})
 
     async def _permitted_units(self, client_service_id: UUID, count: int) -> tuple[Permit, Units]:
         """A permit and units of its very epoch. Judged again after any wait, since the world goes on meanwhile."""
@@ -123,7 +131,10 @@ class Signer:
             try:
                 permit = self.permit(client_service_id)
                 certificate_id = permit.certificate.certificate_id
-                units = await self._asker.take(Need(certificate_id, client_service_id, permit.grant.epoch, count))
+                need = Need(certificate_id, client_service_id, permit.grant.epoch, count)
+                if in_hand := self._asker.in_hand(need):
+                    return permit, in_hand  # nothing was waited for
+                units = await self._asker.take(need)
             except (EpochMoved, ServiceInactive) as refusal:
                 patience = NEWS_PATIENCE if isinstance(refusal, EpochMoved) else ACTIVATION_PATIENCE
                 if boottime() >= begun + patience:
@@ -143,7 +154,7 @@ class Signer:
     async def _asked_of_authority(self, permit: Permit, units: Units, order: Order) -> SignResult:
         """The connector's result, outcome `signed`; every other outcome is a refusal, with the units given back or charged."""
         item = SignItem(
-            item_id=uuid4(),
+            item_id=next(self._item_ids),
             certificate_id=permit.certificate.certificate_id,
             epoch=permit.grant.epoch,
             hashes=order.hashes,
@@ -151,19 +162,18 @@ class Signer:
             sign_algorithm_oid=order.algorithm.oid,
         )
         try:
-            reply = await self._connector.post(PATH, SignCall(items=[item]), SignReply)
+            result = await self._authority.sign(item, None if left_out() else traceparent())
         except (CallNotSent, CallRefused) as fault:
             log.warning("the CA connector did not take a call", reason=str(fault))
             self._failed(units, AuthorityAway)
         except CallOutcomeUnknown as fault:
             log.warning("the CA connector gave no answer", reason=str(fault))
             await self._unknown(permit, units, "The certificate authority gave no answer in time.")
-        if len(reply.results) != 1 or reply.results[0].item_id != item.item_id or reply.results[0].outcome == "unknown":
+        if result.outcome == "unknown":
             await self._unknown(permit, units, "It is not known whether the certificate authority signed.")
-        if reply.results[0].outcome == "refused":
-            reason, detail = reply.results[0].reason, reply.results[0].detail
-            self._failed(units, lambda: _refusal(reason, detail))
-        return reply.results[0]
+        if result.outcome == "refused":
+            self._failed(units, lambda: _refusal(result.reason, result.detail))
+        return result
 
     async def _verified(self, permit: Permit, order: Order, signatures: list[str]) -> bool:
         """Whether every signature is the certificate's own, over the hash in its place."""

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from contracts import Account, Certificate, ClientService, SignatureApplied
 from contracts.allowances import AllowanceCall
-from contracts.ca_connector import SignCall, SignItem, SignReply, SignResult
+from contracts.ca_connector import SignCall, SignItem, SignResult
 from hosting.calls import InternalCalls
 from hosting.database import open_engine, sessions_of
 from hosting.service_tokens import TokenIssuer
@@ -61,7 +61,8 @@ class Authority:
             return web.json_response({"type": "x", "detail": "x"}, status=int(self.mishap))
         results = [self._result(item) for item in call.items]
         self.before_answer()
-        return web.json_response(text=SignReply(results=results).model_dump_json())
+        lines = "".join(f"{result.model_dump_json()}\n" for result in results)
+        return web.Response(text=lines, content_type="application/x-ndjson")
 
     def _result(self, item: SignItem) -> SignResult:
         if self.mishap == "unknown":

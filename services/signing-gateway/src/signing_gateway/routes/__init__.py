@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from signing_gateway.routes.access import Access, token_routes
 from signing_gateway.routes.answers import install_answers
 from signing_gateway.routes.credentials import credential_routes
+from signing_gateway.routes.direct import DirectRoutes
 from signing_gateway.routes.info import info_routes
 from signing_gateway.routes.once import Once
 from signing_gateway.routes.signatures import signature_routes
@@ -13,14 +14,14 @@ from signing_gateway.signing import Signer
 
 def api(access: Access, signer: Signer, once: Once, *, public_url: str, max_hashes: int) -> FastAPI:
     """The application clients reach. Its OpenAPI document is made by `api(...).openapi()` and is not served (ASVS 13.4.5)."""
-    app = FastAPI(
+    app = DirectRoutes(
         title="Sinete signing gateway", version="2.0.0.2", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
     )
     install_answers(app)
     app.include_router(token_routes(access))
     app.include_router(info_routes(public_url))
     app.include_router(credential_routes(access, max_hashes=max_hashes))
-    app.include_router(signature_routes(access, signer, once, max_hashes=max_hashes))
+    app.include_direct(signature_routes(access, signer, once, max_hashes=max_hashes), "/csc/v2/signatures/signHash")
     return app
 
 
