@@ -143,7 +143,7 @@ class NoMoreBlocks(Exception):
 
 
 class Ended(NamedTuple):
-    """What became of one attempt: units of which epoch stay spent, how many the authority may have signed, what the event tells."""
+    """What became of one attempt: the units that stay spent, those that the authority may have signed, what the event tells."""
 
     epoch: int
     spent: int
