@@ -19,6 +19,7 @@ from signing_gateway.projections import Known
 from signing_gateway.routes import Access, Once, api
 from signing_gateway.settings import Settings
 from signing_gateway.signing import CURRENT_WITHIN, Signer
+from signing_gateway.storage.activations import Activations
 from signing_gateway.storage.keyed import KeyedRequests
 from signing_gateway.storage.presence import Presence
 from signing_gateway.storage.sweeping import Sweeper
@@ -65,7 +66,7 @@ def build(settings: Settings, clock: Clock) -> App:
     health.check("state topics", current)
     return App(
         name=SERVICE,
-        routes=api(access, signer, once, public_url=settings.public_url, max_hashes=settings.max_hashes),
+        routes=api(access, signer, once, Activations(sessions), public_url=settings.public_url, max_hashes=settings.max_hashes),
         health=health,
         tls=settings.tls(),
         background=[topics.run, asker.run, presence.run, sweeper.run],

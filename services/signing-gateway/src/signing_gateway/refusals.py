@@ -60,6 +60,35 @@ class KeyUnderWay(Refused):
         )
 
 
+class ActivationUnknown(InvalidRequest):
+    """No such SAD, one of another client service or credential, or one that is spent."""
+
+    def __init__(self) -> None:
+        super().__init__("Invalid parameter SAD")
+
+
+class ActivationExpired(InvalidRequest):
+    """The SAD's hour is over."""
+
+    def __init__(self) -> None:
+        super().__init__("SAD expired")
+
+
+class ActivationTooSmall(InvalidRequest):
+    """The SAD was authorised for fewer signatures than this request needs."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__(f"Numbers of signatures is too high: {left} left in this SAD")
+        self.facts = {"left": left}
+
+
+class HashNotActivated(InvalidRequest):
+    """The SAD was authorised for other hashes, or for another hash algorithm."""
+
+    def __init__(self) -> None:
+        super().__init__("Hash is not authorized by the SAD.")
+
+
 # Who sent it
 
 

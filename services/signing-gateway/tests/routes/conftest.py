@@ -33,6 +33,7 @@ from signing_gateway.asking import Asker
 from signing_gateway.projections import Known
 from signing_gateway.routes import Access, Once, api
 from signing_gateway.signing import Signer
+from signing_gateway.storage.activations import Activations
 from signing_gateway.storage.keyed import KeyedRequests
 from signing_gateway.storage.presence import Presence
 
@@ -273,8 +274,8 @@ async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
     bed.tokens = AccessTokens(an_ed25519_pem(), "http://gateway.test", lambda: bed.now)
     bed.token = bed.renewed_token()
     access = Access(bed.known, bed.topics, bed.tokens, lambda: bed.now)
-    once = await a_once(bed, stack)
-    app = api(access, bed.signer, once, public_url="http://gateway.test", max_hashes=100)
+    once, activations = records(bed, stack)
+    app = api(access, bed.signer, once, activations, public_url="http://gateway.test", max_hashes=100)
     talking = asyncio.create_task(bed.asker.run())
     bed.url = await listening(app, stack)
 
@@ -286,8 +287,8 @@ async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
     return bed
 
 
-async def a_once(bed: Bed, stack: AsyncExitStack) -> Once:
-    """What one gateway process remembers of keys, on the bed's database."""
+def records(bed: Bed, stack: AsyncExitStack) -> tuple[Once, Activations]:
+    """One gateway process's ways to what all of them remember, on the bed's database."""
     engine = open_engine(bed.database_url)
     stack.push_async_callback(engine.dispose)
     presence = Presence(engine)
@@ -298,7 +299,8 @@ async def a_once(bed: Bed, stack: AsyncExitStack) -> Once:
         await asyncio.gather(bed.presence, return_exceptions=True)
 
     stack.push_async_callback(leave)
-    return Once(KeyedRequests(sessions_of(engine), presence), lambda: bed.now, kept=timedelta(hours=24))
+    sessions = sessions_of(engine)
+    return Once(KeyedRequests(sessions, presence), lambda: bed.now, kept=timedelta(hours=24)), Activations(sessions)
 
 
 async def listening(app: Any, stack: AsyncExitStack) -> str:

@@ -5,14 +5,28 @@ import pytest
 from signing_gateway.routes import api
 
 
-async def test_info_names_every_method_and_needs_no_token(bed):
-    status, body = await bed.post("/csc/v2/info", {}, token="")
+@pytest.mark.parametrize("version", ["v1", "v2"])
+async def test_info_names_every_method_and_needs_no_token(bed, version, document):
+    status, body = await bed.post(f"/csc/{version}/info", {}, token="")
     assert status == 200
-    assert "signatures/signHash" in body["methods"]
-    assert {"specs", "name", "logo", "region", "lang", "description", "authType", "oauth2", "conformance_levels"} <= set(body)
-    assert body["signAlgorithms"]["algos"][0] == "1.2.840.113549.1.1.11"
-    async with bed.http.get(bed.url + "/csc/v2/logo.png") as answer:
+    assert {"specs", "name", "logo", "region", "lang", "description", "authType", "oauth2"} <= set(body)
+    own = {path.removeprefix(f"/csc/{version}/") for path in document["paths"] if path.startswith(f"/csc/{version}/")}
+    shared = {path.removeprefix("/") for path in document["paths"] if not path.startswith("/csc/")}
+    assert sorted(body["methods"]) == sorted((own | shared) - {"info"})
+    async with bed.http.get(bed.url + f"/csc/{version}/logo.png") as answer:
         assert (await answer.read()).startswith(b"\x89PNG")
+
+
+async def test_version_2_says_more_of_what_it_can_do(bed):
+    _, body = await bed.post("/csc/v2/info", {}, token="")
+    assert body["signAlgorithms"]["algos"][0] == "1.2.840.113549.1.1.11"
+    assert {"signature_formats", "conformance_levels", "supportedHashTypes"} <= set(body)
+
+
+async def test_version_1_says_that_no_factor_is_asked_for(bed):
+    _, body = await bed.post("/csc/v1/credentials/info", {"credentialID": str(bed.certificate.certificate_id)})
+    assert (body["authMode"], body["SCAL"], body["multisign"]) == ("explicit", "1", 100)
+    assert body["PIN"] == body["OTP"] == {"presence": "false"}
 
 
 async def test_the_list_holds_the_one_certificate_of_the_service(bed):
@@ -77,7 +91,11 @@ async def test_bad_input_is_refused(bed, path, asked):
     assert (status, body["error"]) == (400, "invalid_request")
 
 
-async def test_the_openapi_document_describes_what_a_client_sends(bed):
-    document = api(None, None, None, public_url="http://x", max_hashes=1).openapi()
+@pytest.fixture(scope="module")
+def document():
+    return api(None, None, None, None, public_url="http://x", max_hashes=1).openapi()
+
+
+def test_the_openapi_document_describes_what_a_client_sends(document):
     schema = document["paths"]["/csc/v2/signatures/signHash"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert {"credentialID", "signAlgo", "hashes", "hash", "hashAlgo"} <= set(schema["properties"])

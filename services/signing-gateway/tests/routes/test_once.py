@@ -10,7 +10,6 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
-from hosting.database import open_engine
 from signing_gateway.refusals import InvalidRequest
 from signing_gateway.routes.once import key_of
 
@@ -138,23 +137,6 @@ async def test_a_key_is_free_again_after_a_day(bed):
     bed.now += timedelta(hours=24)
     bed.token = bed.renewed_token()
     assert (await sign(bed, DIGESTS[1]))[0] == 200
-
-
-async def test_without_the_database_a_key_is_refused_and_a_plain_request_is_served(bed, database, database_url):
-    administrator = open_engine(database_url)
-    async with administrator.connect() as connection:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        name = database.url.rpartition("/")[2]
-        await connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'))
-        await connection.execute(
-            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"), {"name": name}
-        )
-        status, body = await sign(bed, DIGESTS[0])
-        assert (status, body["sinete_error"]) == (503, "records-unavailable")
-        assert not bed.authority.journal
-        assert (await bed.sign(DIGESTS[0]))[0] == 200
-        await connection.execute(text(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true'))
-    await administrator.dispose()
 
 
 @pytest.mark.parametrize(

@@ -46,11 +46,19 @@ async def test_the_names_of_version_1_and_nulls_are_taken(bed):
         hash=[base64.b64encode(DIGESTS[0]).decode()],
         hashAlgo="2.16.840.1.101.3.4.2.1",
         hashAlgorithmOID=None,
-        SAD="whatever",
+        SAD=None,
         clientData=None,
         operationMode="S",
     )
     assert status == 200
+
+
+async def test_without_the_database_what_needs_it_is_refused_and_the_plain_case_is_served(bed):
+    for asked in ({"headers": {"Idempotency-Key": "k"}}, {"SAD": "x"}):
+        status, body = await bed.sign(DIGESTS[0], **asked)
+        assert (status, body["sinete_error"]) == (503, "records-unavailable")
+    assert not bed.authority.journal
+    assert (await bed.sign(DIGESTS[0]))[0] == 200
 
 
 async def test_the_authoritys_own_credential_id_is_taken_too(bed):

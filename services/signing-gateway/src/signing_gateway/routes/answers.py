@@ -22,6 +22,10 @@ log = get_logger(__name__)
 REFUSALS: dict[type[refusals.Refused], tuple[int, str, str]] = {
     refusals.InvalidRequest: (400, "invalid_request", "request-invalid"),
     refusals.CredentialUnknown: (400, "invalid_request", "credential-unknown"),
+    refusals.ActivationUnknown: (400, "invalid_request", "sad-invalid"),
+    refusals.ActivationExpired: (400, "invalid_request", "sad-expired"),
+    refusals.ActivationTooSmall: (400, "invalid_request", "sad-too-small"),
+    refusals.HashNotActivated: (400, "invalid_request", "sad-for-other-hashes"),
     refusals.BodyTooLarge: (413, "invalid_request", "body-too-large"),
     refusals.KeyReused: (422, "invalid_request", "idempotency-key-reused"),
     refusals.KeyUnderWay: (409, "invalid_request", "idempotency-key-under-way"),

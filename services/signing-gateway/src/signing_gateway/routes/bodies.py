@@ -2,8 +2,8 @@
 
 import binascii
 import re
-from collections.abc import Sequence
-from typing import Any, Literal, TypeVar
+from collections.abc import Collection, Sequence
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 from fastapi import Request
@@ -29,10 +29,29 @@ NAMES = {
     "cert_info": "certInfo",
     "auth_info": "authInfo",
     "only_valid": "onlyValid",
+    "num_signatures": "numSignatures",
+    "auth_object_id": "authObjectID",
 }
 """Our names → the API's."""
 
 Certificates = Literal["none", "single", "chain"]
+
+TYPE_WORDS = {"array": "list", "integer": "int", "boolean": "bool", "string": "str"}
+"""The API's names of types → Python's. The first that fits counts: a list of strings is an array."""
+
+
+class Hashes(Protocol):
+    """A request with hashes, by v2's name or by v1's."""
+
+    @property
+    def hashes(self) -> list[str] | None:
+        """CSC v2."""
+        ...
+
+    @property
+    def hash(self) -> list[str] | None:
+        """CSC v1."""
+        ...
 
 
 class Info(msgspec.Struct, frozen=True):
@@ -65,8 +84,49 @@ class CredentialsInfo(msgspec.Struct, frozen=True, rename=NAMES):
     lang: str | None = None
 
 
+class CredentialsAuthorize(msgspec.Struct, frozen=True, rename=NAMES):
+    """`credentials/authorize` (v1 §11.6, v2 §11.6). PIN, OTP and authData are not read: no credential here has any."""
+
+    credential_id: str
+    num_signatures: int
+    hashes: list[str] | None = None
+    hash: list[str] | None = None
+    hash_algorithm_oid: str | None = None
+    hash_algo: str | None = None
+
+
+class ExtendTransaction(msgspec.Struct, frozen=True, rename=NAMES):
+    """`credentials/extendTransaction` (v1 §11.7, v2 §11.8)."""
+
+    credential_id: str
+    sad: str
+    hashes: list[str] | None = None
+    hash: list[str] | None = None
+    hash_algorithm_oid: str | None = None
+    hash_algo: str | None = None
+
+
+class AuthorizeCheck(msgspec.Struct, frozen=True):
+    """`credentials/authorizeCheck` (v2)."""
+
+    handle: str
+
+
+class GetChallenge(msgspec.Struct, frozen=True, rename=NAMES):
+    """`credentials/getChallenge` (v2)."""
+
+    credential_id: str
+    auth_object_id: str
+
+
+class SendOTP(msgspec.Struct, frozen=True, rename=NAMES):
+    """`credentials/sendOTP` (v1 §11.8)."""
+
+    credential_id: str
+
+
 class SignHash(msgspec.Struct, frozen=True, rename=NAMES):
-    """`signatures/signHash` (§11.10), with v1's `hash` and `hashAlgo` beside v2's names. A SAD is not needed and not used."""
+    """`signatures/signHash` (§11.10), under the names of v1 and v2. A SAD is not needed; one that is sent is spent."""
 
     credential_id: str
     sign_algo: str
@@ -98,20 +158,31 @@ async def read(request: Request, kind: type[TBody]) -> TBody:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as fault:
-        raise InvalidRequest(_named(str(fault))) from None
+        raise InvalidRequest(_named(str(fault), kind)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InvalidRequest("The body is not JSON. Send a JSON object with Content-Type: application/json.") from None
 
 
-def _named(fault: str) -> str:
+def _named(fault: str, kind: type[msgspec.Struct]) -> str:
+    """The specification's sentence, with its name of the type: "Missing (or invalid type) integer parameter numSignatures"."""
     named = re.search(r"`\$\.(\w+)|required field `(\w+)`", fault)
     if named is None:
         return "The body is not a JSON object."
-    return f"Missing (or invalid type) parameter {named[1] or named[2]}"
+    name = named[1] or named[2]
+    declared = next((str(field.type) for field in msgspec.structs.fields(kind) if field.encode_name == name), "")
+    word = next((word for word, type_name in TYPE_WORDS.items() if type_name in declared), "string")
+    return f"Missing (or invalid type) {word} parameter {name}"
 
 
-def digests_of(hashes: Sequence[str] | None, digest_bytes: int, *, at_most: int) -> list[bytes]:
-    """The hashes as bytes. Raises InvalidRequest in the words of CSC v2 §11.10."""
+def hashes_of(asked: Hashes) -> list[str] | None:
+    """The hashes under either version's name. Raises InvalidRequest when the two differ."""
+    if asked.hashes is not None and asked.hash is not None and asked.hashes != asked.hash:
+        raise InvalidRequest("The parameters hash and hashes contradict each other")
+    return asked.hashes if asked.hashes is not None else asked.hash
+
+
+def digests_of(hashes: Sequence[str] | None, digest_bytes: Collection[int], *, at_most: int) -> list[bytes]:
+    """The hashes as bytes, each as long as one of `digest_bytes`. Raises InvalidRequest in the words of CSC v2 §11.10."""
     if not hashes:
         raise InvalidRequest("Empty hash array")
     if len(hashes) > at_most:
@@ -120,9 +191,14 @@ def digests_of(hashes: Sequence[str] | None, digest_bytes: int, *, at_most: int)
         digests = [binascii.a2b_base64(value, strict_mode=True) for value in hashes]
     except ValueError:  # binascii.Error is one; so is a character beyond ASCII
         raise InvalidRequest("Invalid Base64 hash string parameter") from None
-    if any(len(digest) != digest_bytes for digest in digests):
+    if any(len(digest) not in digest_bytes for digest in digests):
         raise InvalidRequest("Invalid digest value length")
     return digests
+
+
+def canonical(digests: Sequence[bytes]) -> list[str]:
+    """Digests in the one spelling that base64 has for each."""
+    return [binascii.b2a_base64(digest, newline=False).decode("ascii") for digest in digests]
 
 
 def documented(kind: type[msgspec.Struct]) -> dict[str, Any]:

@@ -16,10 +16,13 @@ from signing_gateway.routes.access import Access
 from signing_gateway.routes.answers import answer
 from signing_gateway.routes.bodies import Certificates, CredentialsInfo, CredentialsList, documented, read
 
+NO_FACTORS = {"PIN": {"presence": "false"}, "OTP": {"presence": "false"}}
+"""What v1 §11.5 says of a credential that asks for neither."""
 
-def credential_routes(access: Access, *, max_hashes: int) -> APIRouter:
+
+def credential_routes(access: Access, *, version: str, max_hashes: int) -> APIRouter:
     """The two endpoints."""
-    routes = APIRouter(prefix="/csc/v2/credentials", tags=["csc"])
+    routes = APIRouter(prefix=f"/csc/{version}/credentials", tags=[f"csc {version}"])
 
     @routes.post("/list", response_model=None, openapi_extra=documented(CredentialsList))
     async def credentials_list(request: Request) -> Response:
@@ -52,13 +55,19 @@ def credential_routes(access: Access, *, max_hashes: int) -> APIRouter:
         service = access.service(request)
         asked = await read(request, CredentialsInfo)
         found = access.credential(service, asked.credential_id)
-        return answer(described(found, asked.certificates, cert_info=bool(asked.cert_info), at_most=max_hashes, now=access.now()))
+        body = described(found, asked.certificates, cert_info=bool(asked.cert_info), at_most=max_hashes, now=access.now())
+        return answer(body if version == "v2" else body | NO_FACTORS)
 
     return routes
 
 
 def described(
-    certificate: Certificate, certificates: Certificates | None, *, cert_info: bool, at_most: int, now: datetime
+    certificate: Certificate,
+    certificates: Certificates | None,
+    *,
+    cert_info: bool,
+    at_most: int,
+    now: datetime,
 ) -> dict[str, Any]:
     """A credential. `multisign` is what one request may carry here: the connector splits it as its authority needs."""
     key: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""`POST /csc/v2/info` (CSC v2 §11.1): what this service is and can do. Needs no token."""
+"""`info` (CSC §11.1): what this service is and can do. Needs no token."""
 
 import base64
 from typing import Any
@@ -10,25 +10,57 @@ from signing_gateway.algorithms import ANNOUNCED
 from signing_gateway.routes.answers import answer
 from signing_gateway.routes.bodies import Info, documented, read
 
-METHODS = ["oauth2/token", "credentials/list", "credentials/info", "signatures/signHash"]
+BOTH = [
+    "credentials/authorize",
+    "credentials/extendTransaction",
+    "credentials/info",
+    "credentials/list",
+    "oauth2/token",
+    "signatures/signHash",
+]
+METHODS = {
+    "v1": [*BOTH, "credentials/sendOTP"],
+    "v2": [*BOTH, "credentials/authorizeCheck", "credentials/getChallenge"],
+}
 LOGO = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAIAAACQkWg2AAAAFklEQVR42mMwSJlHEmIY1TCqYfhqAABM4g4QrcyY+wAAAABJRU5ErkJggg=="
 )
 
 
-def info_routes(public_url: str) -> APIRouter:
-    """`info`, and the logo it must link to."""
-    routes = APIRouter(tags=["csc"])
+def info_routes(public_url: str, *, version: str) -> APIRouter:
+    """`info` of one version, and the logo it must link to."""
+    routes = APIRouter(tags=[f"csc {version}"])
+    about = _about(public_url, version)
+
+    @routes.post(f"/csc/{version}/info", response_model=None, openapi_extra=documented(Info))
+    async def info(request: Request) -> Response:
+        """What this service is and can do."""
+        await read(request, Info)
+        return answer(about)
+
+    @routes.get(f"/csc/{version}/logo.png", response_model=None, include_in_schema=False)
+    async def logo() -> Response:
+        return Response(LOGO, media_type="image/png", headers={"Cache-Control": "max-age=86400"})
+
+    return routes
+
+
+def _about(public_url: str, version: str) -> dict[str, Any]:
+    """v1 §11.1, and what v2 adds."""
     about: dict[str, Any] = {
-        "specs": "2.0.0.2",
+        "specs": {"v1": "1.0.4.0", "v2": "2.0.0.2"}[version],
         "name": "Sinete",
-        "logo": f"{public_url}/csc/v2/logo.png",
+        "logo": f"{public_url}/csc/{version}/logo.png",
         "region": "PT",
         "lang": "en",
         "description": "Signs with remote certificates under the access grants of their owners",
         "authType": ["oauth2client"],
         "oauth2": public_url,
-        "methods": METHODS,
+        "methods": METHODS[version],
+    }
+    if version == "v1":
+        return about
+    return about | {
         "asynchronousOperationMode": False,
         "validationInfo": False,
         "signAlgorithms": {"algos": ANNOUNCED, "algoParams": []},
@@ -36,15 +68,3 @@ def info_routes(public_url: str) -> APIRouter:
         "conformance_levels": [],
         "supportedHashTypes": ["sodr"],  # the hash as it is given
     }
-
-    @routes.post("/csc/v2/info", response_model=None, openapi_extra=documented(Info))
-    async def info(request: Request) -> Response:
-        """What this service is and can do."""
-        await read(request, Info)
-        return answer(about)
-
-    @routes.get("/csc/v2/logo.png", response_model=None, include_in_schema=False)
-    async def logo() -> Response:
-        return Response(LOGO, media_type="image/png", headers={"Cache-Control": "max-age=86400"})
-
-    return routes

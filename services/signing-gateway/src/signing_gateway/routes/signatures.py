@@ -9,14 +9,17 @@ from signing_gateway.algorithms import chosen
 from signing_gateway.refusals import InvalidRequest
 from signing_gateway.routes.access import Access
 from signing_gateway.routes.answers import answer
-from signing_gateway.routes.bodies import SignHash, digests_of, documented, read
+from signing_gateway.routes.bodies import SignHash, canonical, digests_of, documented, hashes_of, read
 from signing_gateway.routes.once import HEADER, Once
 from signing_gateway.signing import Order, Signer
+from signing_gateway.storage.activations import Activations, Use
 
 
-def signature_routes(access: Access, signer: Signer, once: Once, *, max_hashes: int) -> APIRouter:
-    """The one endpoint."""
-    routes = APIRouter(prefix="/csc/v2/signatures", tags=["csc"])
+def signature_routes(
+    access: Access, signer: Signer, once: Once, activations: Activations, *, version: str, max_hashes: int
+) -> APIRouter:
+    """The one endpoint, in one version of the API."""
+    routes = APIRouter(prefix=f"/csc/{version}/signatures", tags=[f"csc {version}"])
 
     @routes.post("/signHash", response_model=None, openapi_extra=documented(SignHash))
     async def sign_hash(request: Request) -> Response:
@@ -25,8 +28,6 @@ def signature_routes(access: Access, signer: Signer, once: Once, *, max_hashes: 
         asked = await read(request, SignHash)
         if asked.operation_mode == "A":
             raise InvalidRequest("Invalid parameter operationMode: only S is supported")
-        if asked.hashes is not None and asked.hash is not None and asked.hashes != asked.hash:
-            raise InvalidRequest("The parameters hash and hashes contradict each other")
         if asked.sign_algo_params:
             raise InvalidRequest("Invalid parameter signAlgoParams: no algorithm offered here takes any")
         certificate = access.credential(service, asked.credential_id)
@@ -36,12 +37,16 @@ def signature_routes(access: Access, signer: Signer, once: Once, *, max_hashes: 
             key_algorithm=certificate.key_algorithm,
             key_bits=certificate.key_bits,
         )
-        hashes = asked.hashes if asked.hashes is not None else asked.hash
-        digests = digests_of(hashes, algorithm.digest_bytes, at_most=max_hashes)
+        hashes = hashes_of(asked)
+        digests = digests_of(hashes, (algorithm.digest_bytes,), at_most=max_hashes)
         order = Order(algorithm, list(hashes or []), digests)
 
         async def signed() -> dict[str, Any]:
-            return {"signatures": await signer.sign(service.id, order)}
+            if asked.sad is None:
+                return {"signatures": await signer.sign(service.id, order)}
+            use = Use(asked.sad, service.id, certificate.certificate_id, canonical(digests), algorithm.hash_oid)
+            async with activations.spent(use, access.now()):
+                return {"signatures": await signer.sign(service.id, order)}
 
         if HEADER in request.headers:
             return await once.answer(request, service.id, asked, signed, noun="signHash")

@@ -45,7 +45,7 @@ activation = Table(
     Column("client_service_id", Uuid, nullable=False),
     Column("certificate_id", Uuid, nullable=False),
     Column("signatures_left", Integer, nullable=False),
-    Column("hashes", JSONB),  # base64; null: any
+    Column("hashes", JSONB(none_as_null=True)),  # base64; null: any
     Column("hash_oid", Text),  # null: any
     Column("expires_at", INSTANT, nullable=False),
     CheckConstraint("signatures_left >= 0", name="activation_never_overspent"),
@@ -57,7 +57,7 @@ deferred_order = Table(
     METADATA,
     Column("response_id", Uuid, primary_key=True),
     Column("client_service_id", Uuid, nullable=False),
-    Column("order", JSONB),  # algorithm and hashes; gone once it is decided
+    Column("order", JSONB(none_as_null=True)),  # algorithm and hashes; gone once it is decided
     Column("sad_digest", LargeBinary),  # the activation it was charged to; a definite refusal gives back
     Column("status", Text, nullable=False),
     Column("holder", BigInteger),  # storage.presence: the process that signs it
