@@ -1,6 +1,6 @@
 """The busiest endpoints, called without FastAPI's machinery, which would cost as much as all else done for a signature."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -18,13 +18,13 @@ class DirectRoutes(FastAPI):
     They are in the OpenAPI document like all others, and their refusals are answered from the same table.
     """
 
-    direct: dict[str, APIRoute]
+    direct: Mapping[str, APIRoute] = {}
 
     def include_direct(self, router: APIRouter, *paths: str) -> None:
         """Includes a router; its routes of these paths, which take a Request alone and answer a Response, are called directly."""
         self.include_router(router)
         found = {route.path: route for route in router.routes if isinstance(route, APIRoute)}
-        self.direct = {path: found[path] for path in paths}
+        self.direct = {**self.direct, **{path: found[path] for path in paths}}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
