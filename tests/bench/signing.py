@@ -87,7 +87,7 @@ async def laid(platform: Platform, material: Material, count: int, stub_mode: st
     await platform.ready(stubbed, f"{stub}/times")
     monitor = await platform.start("grant-monitor")
     connector = await platform.start("ca-connector", EMBEDDED_CA_HOSTS=f"127.0.0.1:{stub_port}")
-    gateway = await platform.start("signing-gateway")
+    gateway = await platform.start("signing-gateway", OTLP_ENDPOINT=stub)
     clients = await logged_in(platform, population)
     await quiet(monitor, connector, gateway)
     order = Order("127.0.0.1", ports.of("signing-gateway"), shared, clients, pid=gateway.pid)

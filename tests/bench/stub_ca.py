@@ -2,7 +2,7 @@
 
 OAuth2 metadata and refresh, CSC v2 `credentials/authorize` and `signatures/signHash`. `replay` answers signatures made
 beforehand; `sign` makes them with the real keys. Credential `cred-N` has key N modulo the number of keys. `GET /times` answers
-and forgets the seconds that each signHash took here, so that a latency can be measured without them.
+and forgets the seconds that each signHash took here, so that a latency can be measured without them. Traces may be sent here too.
 """
 
 import base64
@@ -45,6 +45,10 @@ class StubCa:
             message = await receive()
             body, more = body + message.get("body", b""), message.get("more_body", False)
         path = scope["path"]
+        if path == "/v1/traces":
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body", "body": b""})
+            return
         answered = self._encode(self._answer(path, body))
         await send({"type": "http.response.start", "status": 200, "headers": [*JSON, (b"content-length", b"%d" % len(answered))]})
         await send({"type": "http.response.body", "body": answered})
