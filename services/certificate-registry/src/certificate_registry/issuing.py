@@ -21,6 +21,9 @@ from hosting import Clock
 class ClientCaMissing(Exception):
     """This registry was given no authority to issue client certificates with."""
 
+    def __init__(self) -> None:
+        super().__init__("No client certificate can be issued here: the platform's client CA is not set up.")
+
 
 @dataclass(frozen=True)
 class Issuer:

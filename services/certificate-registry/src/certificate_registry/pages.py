@@ -17,14 +17,14 @@ STYLE = (resources.files("certificate_registry") / "templates" / "page.css").rea
 STYLE_HASH = base64.b64encode(sha256(STYLE.encode()).digest()).decode()
 """What the Content-Security-Policy names, so that this style is the only one a page can have."""
 
-_pages = Environment(
+TEMPLATES = Environment(
     loader=PackageLoader("certificate_registry", "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
 )
 
 
 def _render(title: str, *said: str, kind: str = "failed", **more: Any) -> str:
     told = {"facts": {}, "account_url": None, "support": None, **more}
-    return _pages.get_template("outcome.html").render(title=title, said=said, kind=kind, style=STYLE, **told)
+    return TEMPLATES.get_template("outcome.html").render(title=title, said=said, kind=kind, style=STYLE, **told)
 
 
 def outcome(kind: str, told: Authorisation, *, alias: str, zone: str, authority: CertificateAuthority | None) -> str:

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,17 +14,23 @@ from uuid import UUID, uuid4
 import aiohttp
 import pytest
 import uvicorn
+from aiohttp import web
 from argon2 import PasswordHasher
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from certificate_registry.calendar import Calendar
 from certificate_registry.client_ca import ClientCa, new_client_ca
 from certificate_registry.connector import Connector
 from certificate_registry.consumers import take_in_grant
+from certificate_registry.handing_out import HandingOut
 from certificate_registry.issuing import Issuer
+from certificate_registry.notifier import Notifier
 from certificate_registry.passwords import Passwords
+from certificate_registry.posting import Post, Postman
 from certificate_registry.reconcile import Reconcile
 from certificate_registry.routes import Parts, http
+from certificate_registry.sealing import Sealer
 from certificate_registry.storage import operators
 from certificate_registry.storage.tables import AccountRow, CertificateRow, OperatorRow
 from contracts import AccessGrant
@@ -69,6 +76,8 @@ class Registry:
     reconcile: Reconcile
     http: aiohttp.ClientSession
     make: Any  # the builders
+    postman: Postman
+    calendar: Calendar
 
     async def call(
         self,
@@ -154,8 +163,46 @@ def client_ca() -> Issuer:
     return Issuer(ClientCa.load(made.key.decode(), made.password.decode(), made.certificate), host_utc)
 
 
+@dataclass
+class Phone:
+    """A notifier that keeps what it is given, once per id; `status` is what it answers."""
+
+    messages: dict[str, dict[str, Any]] = field(default_factory=dict)
+    status: int = 202
+    calls: int = 0
+
+    async def take(self, request: web.Request) -> web.Response:
+        self.calls += 1
+        told = await request.json()
+        if self.status == 202:
+            self.messages.setdefault(told["id"], told)
+        return web.json_response({"id": told["id"], "status": "queued", "type": "scripted"}, status=self.status)
+
+    def sms(self) -> list[str]:
+        return [told["text"] for told in self.messages.values() if told["channel"] == "sms"]
+
+    def mails(self) -> list[dict[str, Any]]:
+        return [told for told in self.messages.values() if told["channel"] == "email"]
+
+    def password(self) -> str:
+        """The newest one-time password."""
+        found = [re.findall(r"(?<!\d)\d{6}(?!\d)", text) for text in self.sms()]
+        return [digits[0] for digits in found if digits][-1]
+
+    def path(self, kind: str) -> str:
+        """The path of the newest link of that kind, `retrieval` or `loss`."""
+        links = re.findall(rf"(/client-certificates/{kind}/\S+)", self.mails()[-1]["text"])
+        return str(links[0])
+
+
 @pytest.fixture
-async def registry(migrated: str, connector: Any, make: Any, client_ca: Issuer) -> AsyncIterator[Registry]:
+def phone() -> Phone:
+    """Where mails and SMS arrive."""
+    return Phone()
+
+
+@pytest.fixture
+async def registry(migrated: str, connector: Any, make: Any, client_ca: Issuer, phone: Phone) -> AsyncIterator[Registry]:
     """A registry, served on a port of its own."""
     clock = MovedClock(make.now)
     async with AsyncExitStack() as stack:
@@ -169,11 +216,23 @@ async def registry(migrated: str, connector: Any, make: Any, client_ca: Issuer) 
         bound = socket.create_server(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{bound.getsockname()[1]}"
         hasher = Passwords(PasswordHasher(1, 8, 1))
-        parts = Parts(sessions, clock, reached, hasher, url, b"ticket key", issues=client_ca, news_within_s=0.5)
+        post = Post(Sealer(b"service key"), client_ca.host)
+        invites = HandingOut(sessions, clock, client_ca, post, url)
+        parts = Parts(sessions, clock, reached, hasher, url, b"ticket key", issues=client_ca, invites=invites, news_within_s=0.5)
         await _serve(stack, http(parts), bound)
         client = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
         reconcile = Reconcile(sessions, reached, clock, parts.ticket_key)
-        yield Registry(url, sessions, clock, connector, parts, reconcile, client, make)
+        taken = web.Application()
+        taken.router.add_post("/internal/v1/messages", phone.take)
+        runner = web.AppRunner(taken)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        to_phone = InternalCalls(f"http://127.0.0.1:{runner.addresses[0][1]}", audience="notifier", issuer=issuer, timeout_s=5)
+        stack.push_async_callback(to_phone.close)
+        postman = Postman(sessions, post, Notifier(to_phone), clock)
+        calendar = Calendar(sessions, post, clock, url)
+        yield Registry(url, sessions, clock, connector, parts, reconcile, client, make, postman, calendar)
 
 
 async def _serve(stack: AsyncExitStack, app: Any, bound: socket.socket) -> None:

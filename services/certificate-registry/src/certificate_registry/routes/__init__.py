@@ -16,6 +16,7 @@ from certificate_registry.routes import (
     records,
     registrations,
     renewals,
+    retrieval,
     tokens,
 )
 from certificate_registry.routes.parts import Operator, Parts, known_query_only
@@ -58,6 +59,7 @@ def http(parts: Parts) -> ASGIApp:
 
     app.include_router(api)
     app.include_router(client_ca.router)
+    app.include_router(retrieval.router)
     app.include_router(callback.router)
     app.include_router(front.router)
     install_refusals(app)

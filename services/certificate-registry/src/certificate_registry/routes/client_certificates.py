@@ -142,6 +142,8 @@ async def order_client_certificate(
         _record(session, "ordered", caller, row, now)
         if request is not None:
             await issuing.for_request(session, parts.issuer, service, row, request, actor=caller.operator_id, now=now)
+        else:
+            await parts.hands_out.invite(session, row)
     response.headers.update(at(row.id, "client-certificates"))
     return _shown(parts, row, with_certificate=request is not None)
 

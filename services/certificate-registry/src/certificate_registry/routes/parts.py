@@ -8,6 +8,7 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from certificate_registry.connector import Connector
+from certificate_registry.handing_out import HandingOut
 from certificate_registry.issuing import ClientCaMissing, Issuer
 from certificate_registry.passwords import Passwords
 from certificate_registry.roles import Caller
@@ -27,6 +28,7 @@ class Parts:
     public_url: str
     ticket_key: bytes
     issues: Issuer | None = None  # of client certificates
+    invites: HandingOut | None = None  # contacts to fetch them
     news_within_s: float = 3.0  # how long the end of a walk waits for the news of the grant that it opened
 
     @property
@@ -38,8 +40,15 @@ class Parts:
     def issuer(self) -> Issuer:
         """Who issues client certificates. Raises ClientCaMissing."""
         if self.issues is None:
-            raise ClientCaMissing("No client certificate can be issued here: the platform's client CA is not set up.")
+            raise ClientCaMissing
         return self.issues
+
+    @property
+    def hands_out(self) -> HandingOut:
+        """Who hands client certificates to contacts. Raises ClientCaMissing."""
+        if self.invites is None:
+            raise ClientCaMissing
+        return self.invites
 
 
 class TokenRefused(Exception):
