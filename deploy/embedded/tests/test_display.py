@@ -8,7 +8,10 @@ from rich.table import Table
 from embedded.display import MARKS, addresses
 
 STATUS: dict[str, Any] = {
-    "services": {"certificate-registry": {"url": "http://registry"}, "signing-gateway": {"url": "http://gateway"}},
+    "services": {
+        "certificate-registry": {"url": "http://registry"},
+        "signing-gateway": {"url": "http://gateway", "https_url": "https://gateway"},
+    },
     "mailbox": {"url": "http://mailbox"},
     "sandbox_ca": {"url": "http://ca"},
     "traces": {"url": "http://traces"},
@@ -20,7 +23,15 @@ STATUS: dict[str, Any] = {
 
 def test_every_address_is_named_before_there_is_a_demo_account():
     told = "\n".join(addresses(STATUS))
-    for address in ("http://registry", "http://gateway", "http://mailbox", "http://ca", "http://traces", "broker:1"):
+    for address in (
+        "http://registry",
+        "http://gateway",
+        "https://gateway",
+        "http://mailbox",
+        "http://ca",
+        "http://traces",
+        "broker:1",
+    ):
         assert address in told
     assert "None" not in told
 

@@ -24,6 +24,8 @@ def beside(stack: Stack, services: Mapping[str, Mapping[str, str]]) -> Iterator[
         for service, settings in services.items():
             launch = plan.movable(at, service)
             own = {"LISTEN_PORT": str(ports.of(service) + SHIFT), "ADMIN_PORT": str(ports.admin(service) + SHIFT), **settings}
+            if service == "signing-gateway":
+                own = {"TLS_PORT": str(ports.of("signing-gateway-https") + SHIFT), **own}
             with (stack.state / "logs" / f"{service}-2.log").open("ab") as log:
                 command, environment = launch.command(), launch.environment() | own
                 running.append(subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log))

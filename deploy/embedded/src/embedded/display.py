@@ -89,7 +89,7 @@ def addresses(status: dict[str, Any]) -> list[str]:
     services, demo = status["services"], status["demo"]
     rows = [
         ("operators' API", services["certificate-registry"]["url"]),
-        ("signing gateway", services["signing-gateway"]["url"]),
+        ("signing gateway", f"{services['signing-gateway']['url']}  {services['signing-gateway']['https_url']}"),
         ("mailbox (mails, SMS)", status["mailbox"]["url"]),
         ("sandbox CA", status["sandbox_ca"]["url"]),
         ("traces", status["traces"]["url"]),

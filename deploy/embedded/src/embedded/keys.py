@@ -62,6 +62,11 @@ def client_ca(state: State) -> Path:
     return state.folder / "secrets" / "client-ca.pem"
 
 
+def gateway_certificate(state: State) -> tuple[Path, Path]:
+    """The signing gateway's TLS certificate, which is its own authority, and key, PEM."""
+    return state.folder / "secrets" / "gateway-certificate.pem", state.secrets("signing-gateway") / "tls_key.pem"
+
+
 def make_secrets(state: State) -> None:
     """Makes what is missing and leaves what is there."""
     for process, makers in OWN.items():
@@ -75,7 +80,9 @@ def make_secrets(state: State) -> None:
     if not state.service_keys.exists():
         write_private(state.service_keys, public_keys(state))
     if not all(path.exists() for path in mailbox_certificate(state)):
-        certify_mailbox(*mailbox_certificate(state))
+        certify("Sinete sandbox mailbox", *mailbox_certificate(state))
+    if not all(path.exists() for path in gateway_certificate(state)):
+        certify("Sinete sandbox gateway", *gateway_certificate(state))
     if not client_ca(state).exists():
         make_client_ca(state)
 
@@ -120,7 +127,7 @@ def public_keys(state: State) -> bytes:
     return json.dumps({"keys": keys}, indent=1).encode("ascii")
 
 
-def certify_mailbox(certificate: Path, key: Path) -> None:
+def certify(server: str, certificate: Path, key: Path) -> None:
     """A self-signed certificate for localhost, good for ten years of the host's clock, which is the one OpenSSL reads."""
     from datetime import timedelta
     from ipaddress import IPv4Address
@@ -133,7 +140,7 @@ def certify_mailbox(certificate: Path, key: Path) -> None:
     from hosting.clock import utc_now
 
     private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Sinete sandbox mailbox")])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, server)])
     hosts = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(IPv4Address("127.0.0.1"))])
     signed = (
         x509.CertificateBuilder()

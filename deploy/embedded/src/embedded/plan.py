@@ -36,6 +36,11 @@ class Addresses:
         return f"http://127.0.0.1:{self.ports.admin(name)}"
 
     @property
+    def gateway_https(self) -> str:
+        """The signing gateway over TLS; its certificate is `keys.gateway_certificate`."""
+        return f"https://127.0.0.1:{self.ports.of('signing-gateway-https')}"
+
+    @property
     def sandbox_ca(self) -> str:
         """On another host name than the registry: cookies ignore ports."""
         return f"http://localhost:{self.ports.of('sandbox-ca')}"
@@ -124,7 +129,7 @@ def own(at: Addresses, service: str) -> dict[str, str]:
     ca_port = at.ports.of("sandbox-ca")
     return {
         "certificate-registry": {"PUBLIC_URL": registry, "CLIENT_CA_FILE": str(keys.client_ca(at.state))},
-        "signing-gateway": {"PUBLIC_URL": at.service("signing-gateway"), "CLIENT_AUTHORITIES": str(keys.client_ca(at.state))},
+        "signing-gateway": gateway(at),
         "grant-monitor": {},
         "ca-connector": {
             "CALLBACK_URL": f"{registry}/ca/callback",
@@ -140,6 +145,20 @@ def own(at: Addresses, service: str) -> dict[str, str]:
             "SMS_URL": f"{at.mailbox}/api/sms",
         },
     }[service]
+
+
+def gateway(at: Addresses) -> dict[str, str]:
+    """What the signing gateway alone is told: a test environment, so client certificates and TLS are optional."""
+    certificate, key = keys.gateway_certificate(at.state)
+    return {
+        "PUBLIC_URL": at.service("signing-gateway"),
+        "PLAIN_HTTP": "true",
+        "TLS_PORT": str(at.ports.of("signing-gateway-https")),
+        "TLS_CERTIFICATE": str(certificate),
+        "TLS_KEY": str(key),
+        "CLIENT_AUTHORITIES": str(keys.client_ca(at.state)),
+        "CLIENT_CERTIFICATES": "optional",
+    }
 
 
 def sandbox(at: Addresses, process: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ OFFSETS = {
     "kafka-controller": 10,
     "postgres": 11,
     "supervisor": 12,
+    "signing-gateway-https": 13,
 }
 ADMIN = 20
 """The five services' admin ports begin here, in the same order."""

@@ -177,6 +177,7 @@ class Stack:
         """What `sinete status --json` prints."""
         at = self.at
         services = {name: {"url": at.service(name), "admin_url": at.admin(name), **self.part(name)} for name in SERVICES}
+        services["signing-gateway"]["https_url"] = at.gateway_https
         return {
             "services": services,
             "sandbox_ca": {"url": at.sandbox_ca},

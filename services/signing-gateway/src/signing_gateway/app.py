@@ -16,7 +16,7 @@ from observability import Health
 from signing_gateway.access_tokens import AccessTokens
 from signing_gateway.asking import Asker
 from signing_gateway.projections import Known
-from signing_gateway.routes import Access, Once, api
+from signing_gateway.routes import Access, Door, Once, api
 from signing_gateway.settings import Settings
 from signing_gateway.signing import CURRENT_WITHIN, Signer
 from signing_gateway.storage.activations import Activations
@@ -64,11 +64,14 @@ def build(settings: Settings, clock: Clock) -> App:
     health = Health()
     health.check("database", answers(engine))
     health.check("state topics", current)
+    routes = api(access, signer, once, Activations(sessions), public_url=settings.public_url, max_hashes=settings.max_hashes)
+    required = settings.client_certificates == "required"
     return App(
         name=SERVICE,
-        routes=api(access, signer, once, Activations(sessions), public_url=settings.public_url, max_hashes=settings.max_hashes),
+        routes=Door(routes, proxies=settings.proxies, required=required, plain=settings.plain_http),
         health=health,
         tls=settings.tls(),
+        plain=settings.plain_http or bool(settings.proxies),
         background=[topics.run, asker.run, presence.run, sweeper.run],
         on_start=[teller.start],
         on_stop=[engine.dispose, close_calls, teller.stop, asker.close],

@@ -1,7 +1,9 @@
 """Who may sign, and under which epoch. Pure: what is known, the instant, and a refusal in plain words or a permit."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Literal
 from uuid import UUID
 
@@ -29,6 +31,9 @@ class KnownAccount:
         return cls(told.version, told.status)
 
 
+NO_CERTIFICATES: Mapping[str, datetime] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True)
 class KnownService:
     """What signing asks of a client service."""
@@ -42,6 +47,9 @@ class KnownService:
     status: str
     reason: Literal["created", "operator", "access-expired"] | None
     activated_for_epoch: int
+    client_certificates: Mapping[str, datetime]  # SHA-256 in lower-case hexadecimal → when it ends; withdrawn ones are not there
+    certificate_required: bool
+    jwks: Sequence[Mapping[str, str]]  # public keys that verify its assertions
 
     @classmethod
     def of(cls, told: ClientService) -> "KnownService":
@@ -60,6 +68,9 @@ class KnownService:
             told.status,
             told.reason,
             told.activated_for_epoch,
+            {each.sha256.lower(): each.valid_until for each in told.client_certificates} or NO_CERTIFICATES,
+            told.certificate_required,
+            tuple(told.jwks),
         )
 
 

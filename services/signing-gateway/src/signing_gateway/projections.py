@@ -45,7 +45,7 @@ class Newest(Generic[TState]):
 
 
 class Known:
-    """The four projections, fed by the state topics, and an index of client ids."""
+    """The four projections, fed by the state topics, and indexes of client ids and of client certificates."""
 
     def __init__(self) -> None:
         self.accounts = Newest[KnownAccount]()
@@ -53,10 +53,16 @@ class Known:
         self.services = Newest[KnownService]()
         self.grants = Newest[KnownGrant]()
         self._by_client_id: dict[str, UUID] = {}
+        self._by_client_certificate: dict[str, UUID] = {}
 
     def service_of(self, client_id: str) -> KnownService | None:
         """The client service that logs in with `client_id`."""
         service_id = self._by_client_id.get(client_id)
+        return self.services.get(service_id) if service_id else None
+
+    def service_of_certificate(self, sha256: str) -> KnownService | None:
+        """The one client service that the TLS client certificate with this fingerprint identifies."""
+        service_id = self._by_client_certificate.get(sha256)
         return self.services.get(service_id) if service_id else None
 
     def spendable_epoch(self, certificate_id: UUID) -> int:
@@ -77,16 +83,25 @@ class Known:
         if now is before or now is None:
             return
         if before:
-            self._by_client_id.pop(before.client_id, None)
+            self._unindex(before)
         if now.status != "deleted":
             self._by_client_id[now.client_id] = now.id
+            for sha256 in now.client_certificates:
+                self._by_client_certificate[sha256] = now.id
 
     def forget_service(self, key: str) -> None:
         """A client service is gone."""
         gone = self.services.get(_id(key))
         if gone:
-            self._by_client_id.pop(gone.client_id, None)
+            self._unindex(gone)
             self.services.forget(gone.id)
+
+    def _unindex(self, service: KnownService) -> None:
+        self._by_client_id.pop(service.client_id, None)
+        for sha256 in service.client_certificates:
+            # Should two services ever claim one certificate, it stays the one's that was told last.
+            if self._by_client_certificate.get(sha256) == service.id:
+                del self._by_client_certificate[sha256]
 
     def apply(self) -> dict[type[Told], Callable[[Any], None]]:
         """What to do with each telling, for `messaging.StateTopics`."""

@@ -103,6 +103,37 @@ class ClientUnknown(Refused):
         super().__init__("Client authentication failed. Check client_id and client_secret.")
 
 
+class PlainRefused(InvalidRequest):
+    """The request came over plain HTTP, from nobody who may send it so."""
+
+    def __init__(self) -> None:
+        super().__init__("Plain HTTP is not served here. Use the https address.")
+
+
+class ProxyHeaderUnreadable(InvalidRequest):
+    """A proxy of ours forwards a client certificate that cannot be read, or two that differ."""
+
+    def __init__(self) -> None:
+        super().__init__("The client certificate in Client-Cert or X-SSL-Cert cannot be read, or the two differ.")
+
+
+class CertificateNeeded(Refused):
+    """No TLS client certificate was shown, and the gateway or the client service asks for one."""
+
+    def __init__(self) -> None:
+        super().__init__("A TLS client certificate is needed. Connect with the one that was issued to this client service.")
+
+
+class CertificateNotTheirs(Refused):
+    """The TLS client certificate is none of this client service's: another's, withdrawn, or over. Which is not said."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The TLS client certificate does not identify this client service, or it was withdrawn. Connect with a valid one of"
+            " this client service."
+        )
+
+
 class GrantTypeUnsupported(Refused):
     """Another grant type than client_credentials."""
 

@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from hosting.settings import ProcessSettings
 from hosting.tls import ClientCertificates, TlsPort
+from signing_gateway.client_certificate import Proxies
 
 
 class Settings(ProcessSettings):
@@ -23,13 +24,24 @@ class Settings(ProcessSettings):
     tls_key: Path | None = None  # PEM, not encrypted, readable by this process alone
     client_authorities: Path | None = None  # PEM: whose client certificates are taken
     client_certificates: ClientCertificates = "required"
+    trusted_proxies: str = ""  # addresses and networks, separated by commas, that may forward a client certificate in a header
+    plain_http: bool = False  # everybody may come without TLS: for this machine alone
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
         told = [self.tls_port, self.tls_certificate, self.tls_key]
         if any(told) and not all(told):
             raise ValueError("TLS_PORT, TLS_CERTIFICATE and TLS_KEY come together")
+        if not (self.tls_port or self.proxies or self.plain_http):
+            raise ValueError("nobody could reach the gateway: set TLS_PORT, or TRUSTED_PROXIES where a proxy ends TLS")
+        if self.tls_port and self.client_certificates == "required" and not self.client_authorities:
+            raise ValueError("CLIENT_AUTHORITIES is needed while CLIENT_CERTIFICATES is required")
         return self
+
+    @property
+    def proxies(self) -> Proxies:
+        """Whose word on a client certificate counts."""
+        return Proxies(self.trusted_proxies)
 
     def tls(self) -> TlsPort | None:
         """The port over TLS, or None where a proxy ends it. Raises TlsUnusable."""

@@ -27,11 +27,13 @@ from contracts.ca_connector import SignCall, SignItem, SignResult
 from hosting.calls import InternalCalls
 from hosting.database import open_engine, sessions_of
 from hosting.service_tokens import TokenIssuer
+from hosting.tls import ShowsClientCertificate, TlsPort
 from messaging import NotTold
 from signing_gateway.access_tokens import AccessTokens
 from signing_gateway.asking import Asker
+from signing_gateway.client_certificate import Proxies
 from signing_gateway.projections import Known
-from signing_gateway.routes import Access, Once, api
+from signing_gateway.routes import Access, Door, Once, api
 from signing_gateway.signing import Signer
 from signing_gateway.storage.activations import Activations
 from signing_gateway.storage.keyed import KeyedRequests
@@ -149,6 +151,7 @@ class Bed:
     asker: Any = None
     tokens: Any = None
     signer: Any = None
+    door: Any = None
     last: Any = None
     database_url: str = ""
     presence: Any = None
@@ -277,7 +280,8 @@ async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
     once, activations = records(bed, stack)
     app = api(access, bed.signer, once, activations, public_url="http://gateway.test", max_hashes=100)
     talking = asyncio.create_task(bed.asker.run())
-    bed.url = await listening(app, stack)
+    bed.door = Door(app, proxies=Proxies(""), required=False, plain=True)
+    bed.url = await listening(bed.door, stack)
 
     async def close() -> None:
         await bed.asker.close()
@@ -303,9 +307,10 @@ def records(bed: Bed, stack: AsyncExitStack) -> tuple[Once, Activations]:
     return Once(KeyedRequests(sessions, presence), lambda: bed.now, kept=timedelta(hours=24)), Activations(sessions)
 
 
-async def listening(app: Any, stack: AsyncExitStack) -> str:
-    """Serves an ASGI application; its address."""
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
+async def listening(app: Any, stack: AsyncExitStack, tls: TlsPort | None = None) -> str:
+    """Serves an ASGI application, by TLS on a free port where `tls` is given; its address."""
+    secured: Any = {"http": ShowsClientCertificate, "ssl_context_factory": lambda _config, _default: tls.context} if tls else {}
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, **secured))
     server.capture_signals = nullcontext  # type: ignore[assignment,method-assign] # pytest's signals stay its own
     taken = socket.create_server(("127.0.0.1", 0))
     serving = asyncio.create_task(server.serve(sockets=[taken]))
@@ -315,7 +320,7 @@ async def listening(app: Any, stack: AsyncExitStack) -> str:
         await asyncio.wait_for(serving, 10)
 
     stack.push_async_callback(stop)
-    return f"http://127.0.0.1:{taken.getsockname()[1]}"
+    return f"{'https' if tls else 'http'}://127.0.0.1:{taken.getsockname()[1]}"
 
 
 @pytest.fixture

@@ -69,6 +69,8 @@ async def settings(neighbours, prefix, kafka_bootstrap, fresh_database, pem, tmp
         listen_port=1,
         admin_port=1,
         public_url="http://gateway.test",
+        plain_http=True,
+        client_certificates="optional",
         grant_monitor_url=neighbours.monitor_url,
         ca_connector_url=neighbours.connector_url,
         token_key=pem(),

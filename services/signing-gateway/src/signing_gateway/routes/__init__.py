@@ -7,6 +7,7 @@ from signing_gateway.routes.answers import install_answers
 from signing_gateway.routes.authorization import authorization_routes, challenge_routes
 from signing_gateway.routes.credentials import credential_routes
 from signing_gateway.routes.direct import DirectRoutes
+from signing_gateway.routes.door import Door
 from signing_gateway.routes.info import info_routes
 from signing_gateway.routes.once import Once
 from signing_gateway.routes.signatures import signature_routes
@@ -31,4 +32,4 @@ def api(access: Access, signer: Signer, once: Once, activations: Activations, *,
     return app
 
 
-__all__ = ["Access", "Once", "api"]
+__all__ = ["Access", "Door", "Once", "api"]

@@ -10,11 +10,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from contracts import Certificate
-from hosting import Clock
+from hosting import Clock, host_utc
 from signing_gateway.access_tokens import LIFETIME, AccessTokens
 from signing_gateway.permission import KnownService
 from signing_gateway.projections import Known
 from signing_gateway.refusals import (
+    CertificateNeeded,
+    CertificateNotTheirs,
     ClientUnknown,
     CredentialUnknown,
     GrantTypeUnsupported,
@@ -25,6 +27,7 @@ from signing_gateway.refusals import (
 )
 from signing_gateway.routes.answers import answer
 from signing_gateway.routes.bodies import body_of
+from signing_gateway.routes.door import SHOWN
 
 NOBODY = bytes(32)  # compared with when the client is unknown, so that it takes the same time (ASVS 6.3.8)
 FORM = "application/x-www-form-urlencoded"
@@ -40,10 +43,10 @@ class CaughtUp(Protocol):
 
 
 class Access:
-    """Knows client services by their secret and by their token."""
+    """Knows client services by their secret, by their token and by their TLS client certificate, whose time is the host's."""
 
-    def __init__(self, known: Known, topics: CaughtUp, tokens: AccessTokens, clock: Clock) -> None:
-        self._known, self._topics, self.tokens, self.now = known, topics, tokens, clock
+    def __init__(self, known: Known, topics: CaughtUp, tokens: AccessTokens, clock: Clock, real_time: Clock = host_utc) -> None:
+        self._known, self._topics, self.tokens, self.now, self._real_time = known, topics, tokens, clock, real_time
 
     def log_in(self, client_id: str, client_secret: str) -> KnownService:
         """The client service with this id and secret. Raises ClientUnknown, without saying which of them is wrong."""
@@ -63,7 +66,23 @@ class Access:
                 raise NotCurrent
             raise TokenInvalid("The client service of this access token does not exist.")
         request.state.client_service_id = service.id  # for the log line of a refusal
+        self.identified(service, request.scope.get(SHOWN))
         return service
+
+    def identified(self, service: KnownService, shown: str | None) -> None:
+        """Judges the client certificate with the fingerprint `shown`, on every request anew: one withdrawn ends here.
+
+        Raises CertificateNeeded where the service demands one, CertificateNotTheirs for another's, withdrawn or over.
+        """
+        if shown is None:
+            if service.certificate_required:
+                raise CertificateNeeded
+            return
+        owner = self._known.service_of_certificate(shown)
+        if owner is None and not self._topics.caught_up:
+            raise NotCurrent
+        if owner is None or owner.id != service.id or owner.client_certificates[shown] <= self._real_time():
+            raise CertificateNotTheirs
 
     def certificate(self, service: KnownService) -> Certificate | None:
         """The one certificate a service is bound to; None while its news is on the way, or after it is gone."""
@@ -94,6 +113,7 @@ def token_routes(access: Access) -> APIRouter:
         form = _form(request, await body_of(request))
         client_id, client_secret = _credentials(request.headers.get("authorization"), form)
         service = access.log_in(client_id, client_secret)
+        access.identified(service, request.scope.get(SHOWN))
         if "grant_type" not in form:
             raise InvalidRequest("Missing parameter grant_type")
         if form["grant_type"] != "client_credentials":

@@ -7,6 +7,7 @@ The first two are the API's (RFC 6749 §5.2, CSC v2 §10) and say little to soft
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
 from fastapi import FastAPI, Request
 from opentelemetry import trace
@@ -29,8 +30,11 @@ REFUSALS: dict[type[refusals.Refused], tuple[int, str, str]] = {
     refusals.BodyTooLarge: (413, "invalid_request", "body-too-large"),
     refusals.KeyReused: (422, "invalid_request", "idempotency-key-reused"),
     refusals.KeyUnderWay: (409, "invalid_request", "idempotency-key-under-way"),
+    refusals.PlainRefused: (400, "invalid_request", "https-needed"),
     refusals.TokenInvalid: (401, "invalid_token", "token-invalid"),
     refusals.ClientUnknown: (401, "invalid_client", "client-unknown"),
+    refusals.CertificateNeeded: (403, "unauthorized_client", "client-certificate-needed"),
+    refusals.CertificateNotTheirs: (403, "unauthorized_client", "client-certificate-refused"),
     refusals.GrantTypeUnsupported: (400, "unsupported_grant_type", "grant-type-unsupported"),
     refusals.ScopeInvalid: (400, "invalid_scope", "scope-invalid"),
     refusals.GrantExpired: (403, "access_denied", "access-expired"),
@@ -89,8 +93,12 @@ def install_answers(app: FastAPI) -> None:
 
 async def _refused(request: Request, why: Exception) -> Response:
     assert isinstance(why, refusals.Refused)
+    return answered(why, getattr(request.state, "client_service_id", None))
+
+
+def answered(why: refusals.Refused, who: UUID | None = None) -> JSONResponse:
+    """The answer that the table gives to a refusal of the client service `who`, logged for the audit (ASVS 16.3.2)."""
     status, error, word = next(REFUSALS[kind] for kind in type(why).__mro__ if kind in REFUSALS)
-    who = getattr(request.state, "client_service_id", None)
     log.info("a request was refused", refusal=word, status=status, client_service_id=str(who) if who else None)
     headers = {"WWW-Authenticate": CHALLENGES[error]} if error in CHALLENGES else {}
     if why.retry_after is not None:
