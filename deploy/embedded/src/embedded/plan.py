@@ -158,6 +158,7 @@ def gateway(at: Addresses) -> dict[str, str]:
         "TLS_KEY": str(key),
         "CLIENT_AUTHORITIES": str(keys.client_ca(at.state)),
         "CLIENT_CERTIFICATES": "optional",
+        "CLIENT_REVOCATION_LISTS": f"{at.service('certificate-registry')}/client-certificates/ca.crl",
     }
 
 

@@ -23,6 +23,7 @@ from signing_gateway.storage.activations import Activations
 from signing_gateway.storage.keyed import KeyedRequests
 from signing_gateway.storage.presence import Presence
 from signing_gateway.storage.sweeping import Sweeper
+from signing_gateway.tls_renewal import TlsRenewal
 
 SERVICE = "signing-gateway"
 MONITOR_S = 3.0  # an allowance is answered at once or not at all; the same ids are simply asked again
@@ -66,13 +67,21 @@ def build(settings: Settings, clock: Clock) -> App:
     health.check("state topics", current)
     routes = api(access, signer, once, Activations(sessions), public_url=settings.public_url, max_hashes=settings.max_hashes)
     required = settings.client_certificates == "required"
+    tls = settings.tls()
+    renewal = TlsRenewal(tls, settings.revocation_lists) if tls else None
+
+    async def listed() -> None:
+        if renewal and required and not renewal.complete:
+            raise RuntimeError("a revocation list is missing")
+
+    health.check("revocation lists", listed)
     return App(
         name=SERVICE,
         routes=Door(routes, proxies=settings.proxies, required=required, plain=settings.plain_http),
         health=health,
-        tls=settings.tls(),
+        tls=tls,
         plain=settings.plain_http or bool(settings.proxies),
-        background=[topics.run, asker.run, presence.run, sweeper.run],
+        background=[topics.run, asker.run, presence.run, sweeper.run, *([renewal.run] if renewal else [])],
         on_start=[teller.start],
         on_stop=[engine.dispose, close_calls, teller.stop, asker.close],
     )

@@ -24,6 +24,7 @@ class Settings(ProcessSettings):
     tls_key: Path | None = None  # PEM, not encrypted, readable by this process alone
     client_authorities: Path | None = None  # PEM: whose client certificates are taken
     client_certificates: ClientCertificates = "required"
+    client_revocation_lists: str = ""  # URLs, separated by commas: one for each of the authorities, or none at all
     trusted_proxies: str = ""  # addresses and networks, separated by commas, that may forward a client certificate in a header
     plain_http: bool = False  # everybody may come without TLS: for this machine alone
 
@@ -36,6 +37,8 @@ class Settings(ProcessSettings):
             raise ValueError("nobody could reach the gateway: set TLS_PORT, or TRUSTED_PROXIES where a proxy ends TLS")
         if self.tls_port and self.client_certificates == "required" and not self.client_authorities:
             raise ValueError("CLIENT_AUTHORITIES is needed while CLIENT_CERTIFICATES is required")
+        if self.revocation_lists and not self.client_authorities:
+            raise ValueError("CLIENT_REVOCATION_LISTS is of no use without CLIENT_AUTHORITIES")
         return self
 
     @property
@@ -47,4 +50,16 @@ class Settings(ProcessSettings):
         """The port over TLS, or None where a proxy ends it. Raises TlsUnusable."""
         if not (self.tls_port and self.tls_certificate and self.tls_key):
             return None
-        return TlsPort(self.tls_port, self.tls_certificate, self.tls_key, self.client_authorities, self.client_certificates)
+        return TlsPort(
+            self.tls_port,
+            self.tls_certificate,
+            self.tls_key,
+            self.client_authorities,
+            self.client_certificates,
+            revocable=bool(self.revocation_lists),
+        )
+
+    @property
+    def revocation_lists(self) -> list[str]:
+        """Where the lists are published."""
+        return [url.strip() for url in self.client_revocation_lists.split(",") if url.strip()]
