@@ -1,6 +1,9 @@
 from itertools import permutations
-from uuid import uuid4
+from uuid import UUID, uuid4
 
+import pytest
+
+from contracts import Certificate, UnreadableEvent
 from signing_gateway.projections import Known
 
 
@@ -45,3 +48,22 @@ def test_the_units_of_an_expired_grant_may_not_be_spent(a):
     assert known.spendable_epoch(certificate_id) == 4
     known.apply()[type(a.grant(certificate_id))](a.grant(certificate_id, epoch=4, version=2, state="expired"))
     assert known.spendable_epoch(certificate_id) == 0
+
+
+def test_what_many_certificates_have_in_common_is_kept_once(a):
+    known, account_id = Known(), uuid4()
+    chains = [["bGVhZiAx", "aXNzdWVy"], ["bGVhZiAy", "aXNzdWVy"]]
+    told = [a.certificate(uuid4(), account_id, chain=chain) for chain in chains]
+    for certificate in told:
+        known.apply()[Certificate](certificate)
+    one, another = (known.certificates.get(certificate.certificate_id) for certificate in told)
+    assert [one.chain, another.chain] == chains
+    assert one.issuers is another.issuers
+    known.keep_service(a.service(UUID(str(told[0].certificate_id)), account_id))
+    [service] = known.services._states.values()
+    assert service.certificate_id is one.certificate_id
+
+
+def test_a_chain_that_is_no_base64_is_refused_by_name(a):
+    with pytest.raises(UnreadableEvent, match=r"certificate\.v1: chain: not base64"):
+        Known().keep_certificate(a.certificate(uuid4(), uuid4(), chain=["a"]))

@@ -91,7 +91,10 @@ def headers_of(kind: str, *, event_id: UUID | str, source: str, at: datetime, tr
 
 def header(headers: Iterable[tuple[str, bytes]], name: str) -> str | None:
     """The first header of that name as text, or None."""
-    return next((value.decode("utf-8", "replace") for key, value in headers if key == name and value is not None), None)
+    for key, value in headers:  # no generator expression: every record is asked several times
+        if key == name and value is not None:
+            return value.decode("utf-8", "replace")
+    return None
 
 
 def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]], types: Mapping[str, type[TTold]]) -> TTold | None:

@@ -28,7 +28,7 @@ def boottime() -> float:
 
 
 class Following:
-    """One consumer's life: every record of `partitions` to `applied`, from the beginning.
+    """One consumer's life: the records of `partitions` to `applied`, from the beginning, some of one partition at a time.
 
     `confirmed` is called with the boot time at which the broker was asked for ends that are applied by now. After an outage
     the last record read of each partition is read again: where it is another one, the log was re-made and is read anew.
@@ -38,7 +38,7 @@ class Following:
         self,
         consumer: AIOKafkaConsumer,
         partitions: Sequence[TopicPartition],
-        applied: Callable[[Incoming], Awaitable[None]],
+        applied: Callable[[Sequence[Incoming]], Awaitable[None]],
         confirmed: Callable[[float], None],
     ) -> None:
         self._consumer, self._partitions, self._applied, self._confirmed = consumer, partitions, applied, confirmed
@@ -72,11 +72,9 @@ class Following:
             fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_RECORDS)
             self._applying = True
             for partition, records in fetched.items():
-                for record in records:
-                    if not await self._proven(partition, record):
-                        break
-                    await self._applied(record)
-                    self._last[partition] = record.offset, record.timestamp
+                if await self._proven(partition, records[0]):
+                    await self._applied(records)
+                    self._last[partition] = records[-1].offset, records[-1].timestamp
             self._applying = False
             await asyncio.sleep(0)
 
@@ -96,7 +94,7 @@ class Following:
                     answered = True
                 if await self._reached(ends):
                     self._confirmed(asked)
-            await asyncio.sleep(ASK_EVERY_S)
+            await asyncio.sleep(max(asked + ASK_EVERY_S - boottime(), ASK_EVERY_S / 20))
 
     async def _reached(self, ends: dict[TopicPartition, int]) -> bool:
         """Whether all before `ends` is applied; waits a while for what is missing."""

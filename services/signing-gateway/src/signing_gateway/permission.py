@@ -1,13 +1,18 @@
 """Who may sign, and under which epoch. Pure: what is known, the instant, and a refusal in plain words or a permit."""
 
-from collections.abc import Mapping, Sequence
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
+from sys import intern
 from types import MappingProxyType
 from typing import Literal
 from uuid import UUID
 
-from contracts import AccessGrant, Account, Certificate, ClientService
+from msgspec import Struct
+
+from contracts import AccessGrant, Account, Certificate, ClientService, UnreadableEvent
 from signing_gateway.refusals import (
     AccountNotActive,
     CertificateInactive,
@@ -17,9 +22,16 @@ from signing_gateway.refusals import (
     grant_over,
 )
 
+Once = Callable[[UUID], UUID]
+"""Answers the same object for the same id: each is kept in many places."""
 
-@dataclass(frozen=True, slots=True)
-class KnownAccount:
+
+def same(one: UUID) -> UUID:
+    """The id itself, for whoever keeps few."""
+    return one
+
+
+class KnownAccount(Struct, frozen=True, gc=False):
     """What signing asks of an account."""
 
     version: int
@@ -34,8 +46,65 @@ class KnownAccount:
 NO_CERTIFICATES: Mapping[str, datetime] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class KnownService:
+class KnownCertificate(Struct, frozen=True, gc=False):
+    """What signing asks of a certificate, and what clients ask about it. There are many: what many have is kept once."""
+
+    version: int
+    certificate_id: UUID
+    credential_id: str  # the CA's
+    alias: str
+    status: str
+    subject: str  # RFC 4514
+    issuer: str  # RFC 4514
+    serial_number: str  # hexadecimal
+    valid_from: datetime
+    valid_until: datetime
+    key_algorithm: Literal["RSA", "EC"]
+    key_bits: int
+    profile: Literal["seal", "signature"]
+    multisign: int
+    leaf: bytes  # DER; empty once the certificate is deleted
+    issuers: tuple[str, ...]  # base64 DER
+
+    @property
+    def chain(self) -> list[str]:
+        """Base64 DER, end entity first."""
+        return [b64encode(self.leaf).decode(), *self.issuers] if self.leaf else []
+
+    @classmethod
+    def of(cls, told: Certificate, once: Once = same) -> "KnownCertificate":
+        """From its telling. Raises UnreadableEvent for a chain that is no base64."""
+        try:
+            leaf = b64decode(told.chain[0]) if told.chain else b""
+        except ValueError:  # binascii.Error is one
+            raise UnreadableEvent(f"{told.type}: chain: not base64") from None
+        return cls(
+            told.version,
+            once(told.certificate_id),
+            told.credential_id,
+            told.alias,
+            told.status,
+            told.subject,
+            intern(told.issuer),
+            told.serial_number,
+            told.valid_from,
+            told.valid_until,
+            told.key_algorithm,
+            told.key_bits,
+            told.profile,
+            told.multisign,
+            leaf,
+            _shared(tuple(told.chain[1:])),
+        )
+
+
+@lru_cache(maxsize=1_000)
+def _shared(issuers: tuple[str, ...]) -> tuple[str, ...]:
+    """The issuers' certificates as they were first told: a hundred thousand certificates have a handful of issuers."""
+    return issuers
+
+
+class KnownService(Struct, frozen=True, gc=False):
     """What signing asks of a client service."""
 
     version: int
@@ -52,7 +121,7 @@ class KnownService:
     jwks: Sequence[Mapping[str, str]]  # public keys that verify its assertions
 
     @classmethod
-    def of(cls, told: ClientService) -> "KnownService":
+    def of(cls, told: ClientService, once: Once = same) -> "KnownService":
         """From its telling. A digest that is no hexadecimal lets nobody in."""
         try:
             digest = bytes.fromhex(told.secret_sha256)
@@ -61,8 +130,8 @@ class KnownService:
         return cls(
             told.version,
             told.client_service_id,
-            told.account_id,
-            told.certificate_id,
+            once(told.account_id),
+            once(told.certificate_id),
             told.client_id,
             digest,
             told.status,
@@ -74,8 +143,7 @@ class KnownService:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class KnownGrant:
+class KnownGrant(Struct, frozen=True, gc=False):
     """What signing asks of a grant."""
 
     version: int
@@ -102,13 +170,13 @@ class Permit:
     """This service may sign with this certificate under this epoch, judged at one instant."""
 
     service: KnownService
-    certificate: Certificate
+    certificate: KnownCertificate
     grant: KnownGrant
 
 
 def permitted(
     service: KnownService,
-    certificate: Certificate | None,
+    certificate: KnownCertificate | None,
     account: KnownAccount | None,
     grant: KnownGrant | None,
     now: datetime,

@@ -5,7 +5,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 from contracts import AccessGrant, Account, Certificate, ClientService, Told, UnreadableEvent
-from signing_gateway.permission import KnownAccount, KnownGrant, KnownService
+from signing_gateway.permission import KnownAccount, KnownCertificate, KnownGrant, KnownService
 
 
 class Versioned(Protocol):
@@ -49,11 +49,16 @@ class Known:
 
     def __init__(self) -> None:
         self.accounts = Newest[KnownAccount]()
-        self.certificates = Newest[Certificate]()
+        self.certificates = Newest[KnownCertificate]()
         self.services = Newest[KnownService]()
         self.grants = Newest[KnownGrant]()
         self._by_client_id: dict[str, UUID] = {}
         self._by_client_certificate: dict[str, UUID] = {}
+        self._ids: dict[UUID, UUID] = {}
+
+    def once(self, one: UUID) -> UUID:
+        """The object that stands for this id of an account or a certificate wherever it is kept."""
+        return self._ids.setdefault(one, one)
 
     def service_of(self, client_id: str) -> KnownService | None:
         """The client service that logs in with `client_id`."""
@@ -75,10 +80,20 @@ class Known:
         grant = self.grants.get(certificate_id)
         return grant is not None and grant.draining
 
+    def keep_certificate(self, told: Certificate) -> None:
+        """A certificate changed."""
+        state = KnownCertificate.of(told, self.once)
+        self.certificates.keep(state.certificate_id, state)
+
+    def forget_certificate(self, key: str) -> None:
+        """A certificate is gone."""
+        self.certificates.forget(_id(key))
+        self._ids.pop(_id(key), None)
+
     def keep_service(self, told: ClientService) -> None:
         """A client service changed."""
         before = self.services.get(told.client_service_id)
-        self.services.keep(told.client_service_id, KnownService.of(told))
+        self.services.keep(told.client_service_id, KnownService.of(told, self.once))
         now = self.services.get(told.client_service_id)
         if now is before or now is None:
             return
@@ -106,17 +121,17 @@ class Known:
     def apply(self) -> dict[type[Told], Callable[[Any], None]]:
         """What to do with each telling, for `messaging.StateTopics`."""
         return {
-            Account: lambda told: self.accounts.keep(told.account_id, KnownAccount.of(told)),
-            Certificate: lambda told: self.certificates.keep(told.certificate_id, told),
+            Account: lambda told: self.accounts.keep(self.once(told.account_id), KnownAccount.of(told)),
+            Certificate: self.keep_certificate,
             ClientService: self.keep_service,
-            AccessGrant: lambda told: self.grants.keep(told.certificate_id, KnownGrant.of(told)),
+            AccessGrant: lambda told: self.grants.keep(self.once(told.certificate_id), KnownGrant.of(told)),
         }
 
     def forget(self) -> dict[type[Told], Callable[[str], None]]:
         """What to do with each tombstone."""
         return {
             Account: lambda key: self.accounts.forget(_id(key)),
-            Certificate: lambda key: self.certificates.forget(_id(key)),
+            Certificate: self.forget_certificate,
             ClientService: self.forget_service,
             AccessGrant: lambda key: self.grants.forget(_id(key)),
         }

@@ -178,7 +178,7 @@ class Signer:
     async def _verified(self, permit: Permit, order: Order, signatures: list[str]) -> bool:
         """Whether every signature is the certificate's own, over the hash in its place."""
         try:
-            key = public_key(permit.certificate.chain[0])
+            key = public_key(permit.certificate.leaf)
         except (ValueError, IndexError):
             log.exception("a certificate's chain cannot be read", certificate_id=str(permit.certificate.certificate_id))
             return False

@@ -1,6 +1,5 @@
 """Whether signatures that came back were made by the certificate's own key, over exactly the hashes that were sent."""
 
-import base64
 import binascii
 from collections.abc import Sequence
 from functools import lru_cache
@@ -18,9 +17,9 @@ DIGESTS: dict[str, hashes.HashAlgorithm] = {SHA256: hashes.SHA256(), SHA384: has
 
 
 @lru_cache(maxsize=10_000)
-def public_key(leaf: str) -> PublicKey:
-    """The key of a base64 DER certificate. Raises ValueError for anything but RSA and EC."""
-    key = load_der_x509_certificate(base64.b64decode(leaf)).public_key()
+def public_key(leaf: bytes) -> PublicKey:
+    """The key of a DER certificate. Raises ValueError for anything but RSA and EC."""
+    key = load_der_x509_certificate(leaf).public_key()
     if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
         raise ValueError(f"a key of type {type(key).__name__} cannot be used here")  # noqa: TRY004 - the value is at fault
     return key

@@ -9,10 +9,9 @@ from urllib.parse import parse_qsl, unquote_plus
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from contracts import Certificate
 from hosting import Clock, host_utc
 from signing_gateway.access_tokens import LIFETIME, AccessTokens
-from signing_gateway.permission import KnownService
+from signing_gateway.permission import KnownCertificate, KnownService
 from signing_gateway.projections import Known
 from signing_gateway.refusals import (
     CertificateNeeded,
@@ -84,12 +83,12 @@ class Access:
         if owner is None or owner.id != service.id or owner.client_certificates[shown] <= self._real_time():
             raise CertificateNotTheirs
 
-    def certificate(self, service: KnownService) -> Certificate | None:
+    def certificate(self, service: KnownService) -> KnownCertificate | None:
         """The one certificate a service is bound to; None while its news is on the way, or after it is gone."""
         found = self._known.certificates.get(service.certificate_id)
         return found if found and found.status != "deleted" else None
 
-    def credential(self, service: KnownService, credential_id: str) -> Certificate:
+    def credential(self, service: KnownService, credential_id: str) -> KnownCertificate:
         """The service's certificate by our id or the authority's. Raises CredentialUnknown, also for another's."""
         found = self.certificate(service)
         if found and credential_id in (str(found.certificate_id), found.credential_id):

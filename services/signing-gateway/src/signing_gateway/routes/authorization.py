@@ -10,8 +10,8 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from contracts import Certificate
 from signing_gateway.algorithms import DIGEST_BYTES
+from signing_gateway.permission import KnownCertificate
 from signing_gateway.refusals import InvalidRequest
 from signing_gateway.routes.access import Access
 from signing_gateway.routes.answers import answer
@@ -37,7 +37,7 @@ def authorization_routes(access: Access, activations: Activations, *, version: s
     routes = APIRouter(prefix=f"/csc/{version}/credentials", tags=[f"csc {version}"])
 
     def leave(
-        asked: CredentialsAuthorize | ExtendTransaction, service_id: UUID, certificate: Certificate, signatures: int
+        asked: CredentialsAuthorize | ExtendTransaction, service_id: UUID, certificate: KnownCertificate, signatures: int
     ) -> Leave:
         hashes, hash_oid = _bound(asked, max_hashes)
         return Leave(service_id, certificate.certificate_id, signatures, hashes, hash_oid, access.now() + LIFETIME)

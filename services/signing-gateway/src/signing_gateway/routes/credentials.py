@@ -9,8 +9,8 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from contracts import Certificate
 from signing_gateway.algorithms import CURVES, offered
+from signing_gateway.permission import KnownCertificate
 from signing_gateway.refusals import InvalidRequest
 from signing_gateway.routes.access import Access
 from signing_gateway.routes.answers import answer
@@ -62,7 +62,7 @@ def credential_routes(access: Access, *, version: str, max_hashes: int) -> APIRo
 
 
 def described(
-    certificate: Certificate,
+    certificate: KnownCertificate,
     certificates: Certificates | None,
     *,
     cert_info: bool,
@@ -100,7 +100,7 @@ def described(
     }
 
 
-def _usable(certificate: Certificate, now: datetime) -> bool:
+def _usable(certificate: KnownCertificate, now: datetime) -> bool:
     return certificate.status == "active" and now < certificate.valid_until
 
 
