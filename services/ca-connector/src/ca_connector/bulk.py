@@ -5,7 +5,6 @@ A test holds both against each other; pydantic's are the truth.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -72,8 +71,8 @@ class Reply:
     """The results of one bulk call, handed on as they come, each once."""
 
     def __init__(self, count: int) -> None:
-        self.abandoned = False  # nobody waits any more: what was not sent yet need not be
         self.origin = sampled()
+        self.abandoned = False
         self._left = count
         self._ready: list[SignResult] = []
         self._news = asyncio.Event()
@@ -83,21 +82,27 @@ class Reply:
         self._ready.append(result)
         self._news.set()
 
-    async def lines(self) -> AsyncIterator[bytes]:
-        """Lines of JSON, as many at once as there are; ends when every item has had its own."""
-        try:
-            while self._left:
-                await self._news.wait()
-                self._news.clear()
-                ready, self._ready = self._ready, []
-                self._left -= len(ready)
-                yield _RESULTS.encode_lines(ready)
-        finally:
-            self.abandoned = True
+    def abandon(self) -> None:
+        """Nobody waits any more: what was not sent to its CA yet need not be."""
+        self.abandoned = True
+        self._news.set()
+
+    @property
+    def done(self) -> bool:
+        """Whether every item's line was handed on, or nobody waits."""
+        return self.abandoned or not self._left
+
+    async def lines(self) -> bytes:
+        """The lines that are known and were not handed on, as soon as there is one."""
+        await self._news.wait()
+        self._news.clear()
+        ready, self._ready = self._ready, []
+        self._left -= len(ready)
+        return _RESULTS.encode_lines(ready)
 
     async def whole(self, order: list[UUID]) -> bytes:
         """All results as one SignReply, in the order asked: for a gateway that does not read lines yet."""
         found: dict[UUID, object] = {}
-        async for lines in self.lines():
-            found |= {UUID(each["item_id"]): each for each in map(msgspec.json.decode, lines.splitlines())}
-        return _RESULTS.encode({"results": [found[item_id] for item_id in order]})
+        while not self.done:
+            found |= {UUID(each["item_id"]): each for each in map(msgspec.json.decode, (await self.lines()).splitlines())}
+        return _RESULTS.encode({"results": [found[item_id] for item_id in order if item_id in found]})

@@ -242,3 +242,14 @@ async def test_what_is_no_call_is_refused_before_anything_is_asked(connector, ce
 async def test_only_a_gateway_may_sign(connector, certificate):
     assert (await connector.call("POST", "signatures", {"items": []}))[0] == 403
     assert (await connector.client.post("/internal/v1/signatures", json={"items": []})).status_code == 401
+
+
+async def test_a_call_larger_than_the_connector_reads_is_refused_however_it_is_sent(connector):
+    async def in_pieces():
+        for _ in range(9):
+            yield b" " * 1024 * 1024
+
+    headers = {"Authorization": f"Bearer {connector.issuers['signing-gateway'].issue('ca-connector')}"}
+    for content in (in_pieces(), b" " * 9 * 1024 * 1024):
+        answer = await connector.client.post("/internal/v1/signatures", content=content, headers=headers)
+        assert (answer.status_code, answer.json()["type"]) == (413, "body-too-large")

@@ -1,33 +1,96 @@
 """Signing for the gateways: a bulk call, each item with its own outcome, each told as soon as it is known (ADR 27)."""
 
-from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
+import asyncio
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from ca_connector.bulk import NDJSON, CallUnreadable, Reply, read
 from ca_connector.signing import Signing
-from hosting.problems import problem
-from hosting.service_tokens import TokenVerifier, caller
+from hosting.problems import COMMON_REFUSALS, BodyTooLarge, problem
+from hosting.service_tokens import CallerNotAllowed, CallerUnknown, TokenVerifier
+
+PATH = "/internal/v1/signatures"
+GATEWAY = "signing-gateway"
+START = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-type", NDJSON.encode()), (b"cache-control", b"no-store")],
+}
 
 
-def route(verifier: TokenVerifier, signing: Signing) -> Route:
-    """`POST /internal/v1/signatures`. A plain route: what FastAPI would add costs more than all else on it."""
-    gateway = caller(verifier, "signing-gateway")
+class Signatures:
+    """`POST /internal/v1/signatures`, as plain ASGI: what a framework adds to a call costs more than all of this."""
 
-    async def sign(request: Request) -> Response:
-        await gateway(request)
+    path = PATH  # what metrics and traces call it by
+
+    def __init__(self, verifier: TokenVerifier, signing: Signing) -> None:
+        self._verifier, self._signing = verifier, signing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        scope["route"] = self
+        headers = dict(scope["headers"])
         try:
-            call = read(await request.body())
+            self._check(headers.get(b"authorization"))
+            call = read(await _body(receive))
+        except (CallerUnknown, CallerNotAllowed) as refusal:
+            status, kind = COMMON_REFUSALS[type(refusal)]
+            answer: Response = problem(status, kind, str(refusal), getattr(refusal, "headers", None))
+            await answer(scope, receive, send)
+            return
+        except BodyTooLarge as refusal:
+            await problem(413, "body-too-large", str(refusal))(scope, receive, send)
+            return
         except CallUnreadable as fault:
-            if fault.rule == "is not JSON":
-                return problem(
-                    400, "malformed-json", "The body is not JSON. Send a SignCall with Content-Type: application/json."
-                )
-            return problem(422, "invalid-input", str(fault), errors=[{"field": fault.field, "rule": fault.rule}])
+            await _unreadable(fault)(scope, receive, send)
+            return
         reply = Reply(len(call.items))
-        signing.take(call.items, reply)
-        if NDJSON in request.headers.get("accept", ""):
-            return StreamingResponse(reply.lines(), media_type=NDJSON, headers={"Cache-Control": "no-store"})
-        return Response(await reply.whole([item.item_id for item in call.items]), media_type="application/json")
+        self._signing.take(call.items, reply)
+        if NDJSON.encode() in headers.get(b"accept", b""):
+            await _stream(reply, receive, send)
+        else:
+            answer = Response(await reply.whole([item.item_id for item in call.items]), media_type="application/json")
+            await answer(scope, receive, send)
 
-    return Route("/internal/v1/signatures", sign, methods=["POST"])
+    def _check(self, authorization: bytes | None) -> None:
+        caller = self._verifier.verify(authorization.decode("latin-1") if authorization else None)
+        if caller != GATEWAY:
+            raise CallerNotAllowed(f"{caller} may not call this")
+
+
+async def _body(receive: Receive) -> bytes:
+    parts = []
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _unreadable(fault: CallUnreadable) -> Response:
+    if fault.rule == "is not JSON":
+        return problem(400, "malformed-json", "The body is not JSON. Send a SignCall with Content-Type: application/json.")
+    return problem(422, "invalid-input", str(fault), errors=[{"field": fault.field, "rule": fault.rule}])
+
+
+async def _stream(reply: Reply, receive: Receive, send: Send) -> None:
+    """Lines as they come, each flushed; ends early when the gateway goes away."""
+    watching = asyncio.create_task(_until_gone(reply, receive))
+    started = False
+    try:
+        while not reply.done:
+            lines = await reply.lines()
+            if not started:
+                await send(START)  # with the first lines, in one packet
+                started = True
+            await send({"type": "http.response.body", "body": lines, "more_body": not reply.done})
+    finally:
+        watching.cancel()
+        reply.abandon()
+
+
+async def _until_gone(reply: Reply, receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    reply.abandon()
