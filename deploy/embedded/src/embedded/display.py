@@ -97,12 +97,14 @@ def addresses(status: dict[str, Any]) -> list[str]:
         ("PostgreSQL", status["postgres"]["url"]),
     ]
     operator, client, user = (demo.get(name) or {} for name in ("operator", "client_service", "ca_user"))
+    shown = demo.get("client_certificate")  # none in a stack of an earlier version
     if demo:
         rows += [
             ("operator", f"{operator.get('email')}  password {operator.get('password')}"),
             ("operator's API token", str(demo.get("operator_api_token"))),
             ("certificate", str(demo.get("certificate_id"))),
             ("client service", f"{client.get('client_id')}  secret {client.get('client_secret')}"),
+            *([("its TLS certificate", f"{shown['cert']}  key {shown['key']}  gateway's CA {shown['ca']}")] if shown else []),
             ("user at the CA", f"{user.get('username')}  password {user.get('password')}  PIN {user.get('pin')}"),
         ]
     width = max(len(label) for label, _ in rows)

@@ -9,7 +9,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from embedded import plan
+from embedded import keys, plan
 from embedded.plan import Addresses
 from embedded.ports import Ports
 from embedded.seeding import Place, seed
@@ -40,6 +40,8 @@ def place(at: Addresses) -> Place:
         administrator_token=administrator_token(at),
         ca_client_secret=secret("client_secret"),
         ca_user=CaUser(plan.USER_NAME, secret("user_password"), secret("user_pin")),
+        secrets=at.state.secrets("seeding"),
+        gateway_certificate=keys.gateway_certificate(at.state)[0],
     )
 
 

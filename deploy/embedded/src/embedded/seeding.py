@@ -4,10 +4,12 @@ A seeding that was cut is taken up again at the next start: what is there by its
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
 from embedded.platform_api import PlatformApi, until
+from embedded.state import write_private
 from embedded.walk import CaUser, newest_otp, sms_count, walk
 
 Json = dict[str, Any]
@@ -26,6 +28,10 @@ class Place:
     administrator_token: str
     ca_client_secret: str
     ca_user: CaUser
+    secrets: Path
+    """The folder for the key and the certificate of the demo client."""
+    gateway_certificate: Path
+    """What verifies the signing gateway over TLS, PEM."""
 
 
 async def seed(place: Place) -> Json:
@@ -46,13 +52,15 @@ async def seed(place: Place) -> Json:
     await _registered(issuer, place, "Contracts", dialog["id"], "B-SEAL-1")
     # Its first grant lasts a year; what is granted there from now on lasts the lawful 60 days.
     await administrator.patch(f"certificate-authorities/{dialog['id']}", {"policy": {"lifetime_s": 60 * DAY_S}})
+    client_service = await _client_service(issuer, certificate_id, "Invoicing")
     return {
         "account_id": account["id"],
         "operator": {"email": operators[0]["email"], "password": password},
         "operator_api_token": token,
         "administrator_api_token": place.administrator_token,
         "certificate_id": certificate_id,
-        "client_service": await _client_service(issuer, certificate_id, "Invoicing"),
+        "client_service": client_service,
+        "client_certificate": await _client_certificate(issuer, place, client_service["id"]),
         "limited": {"certificate_id": limited_id, "client_service": await _client_service(issuer, limited_id, "Ten only")},
         "ca_user": {"username": place.ca_user.username, "password": place.ca_user.password, "pin": place.ca_user.pin},
     }
@@ -135,3 +143,31 @@ async def _client_service(issuer: PlatformApi, certificate_id: str, name: str) -
     else:
         made = await issuer.post("client-services", {"certificate_id": certificate_id, "name": name})
     return {"id": made["id"], "client_id": made["client_id"], "client_secret": made["client_secret"]}
+
+
+async def _client_certificate(issuer: PlatformApi, place: Place, service_id: str) -> Json:
+    """The files with which the demo client calls over TLS. Its key is made here and never leaves; only a request does."""
+    files = {"cert": place.secrets / "client-certificate.pem", "key": place.secrets / "client-key.pem"}
+    issued = (await issuer.get(f"client-certificates?client_service_id={service_id}&status=issued"))["items"]
+    if not (issued and all(file.exists() for file in files.values())):
+        key, request = _request()
+        order = {"client_service_id": service_id, "client_name": "invoicing", "csr": request}
+        made = await issuer.post("client-certificates", order)
+        write_private(files["key"], key)
+        write_private(files["cert"], made["certificate"].encode())
+    return {**{name: str(file) for name, file in files.items()}, "ca": str(place.gateway_certificate)}
+
+
+def _request() -> tuple[bytes, str]:
+    """A new key on P-256 and a request (CSR) for it, PEM."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    key, oid = ec.generate_private_key(ec.SECP256R1()), x509.NameOID
+    names = {oid.COMMON_NAME: "invoicing", oid.ORGANIZATION_NAME: "Exemplo, Lda", oid.COUNTRY_NAME: "PT"}
+    subject = x509.Name([x509.NameAttribute(*each) for each in names.items()])
+    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return pem, request.public_bytes(Encoding.PEM).decode("ascii")
