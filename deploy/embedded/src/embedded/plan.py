@@ -150,6 +150,7 @@ def own(at: Addresses, service: str) -> dict[str, str]:
 def gateway(at: Addresses) -> dict[str, str]:
     """What the signing gateway alone is told: a test environment, so client certificates and TLS are optional."""
     certificate, key = keys.gateway_certificate(at.state)
+    ca_port = at.ports.of("sandbox-ca")
     return {
         "PUBLIC_URL": at.service("signing-gateway"),
         "PLAIN_HTTP": "true",
@@ -159,6 +160,8 @@ def gateway(at: Addresses) -> dict[str, str]:
         "CLIENT_AUTHORITIES": str(keys.client_ca(at.state)),
         "CLIENT_CERTIFICATES": "optional",
         "CLIENT_REVOCATION_LISTS": f"{at.service('certificate-registry')}/client-certificates/ca.crl",
+        "TIMESTAMP_URL": f"{at.sandbox_ca}/a/tsa",
+        "EMBEDDED_CA_HOSTS": f"localhost:{ca_port},127.0.0.1:{ca_port}",
     }
 
 

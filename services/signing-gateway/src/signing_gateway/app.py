@@ -7,6 +7,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 from hosting import Clock
+from hosting.address import Allowed
 from hosting.calls import InternalCalls
 from hosting.database import answers, open_engine, sessions_of
 from hosting.service_tokens import TokenIssuer
@@ -15,14 +16,19 @@ from messaging import StateTopics, Teller
 from observability import Health
 from signing_gateway.access_tokens import AccessTokens
 from signing_gateway.asking import Asker
+from signing_gateway.documents import DocumentSigner
+from signing_gateway.evidence import Evidences
+from signing_gateway.outside import Outside
+from signing_gateway.pdf_processes import PdfProcesses
 from signing_gateway.projections import Known
-from signing_gateway.routes import Access, Door, Once, api
+from signing_gateway.routes import Access, Documents, Door, Once, api
 from signing_gateway.settings import Settings
 from signing_gateway.signing import CURRENT_WITHIN, Signer
 from signing_gateway.storage.activations import Activations
 from signing_gateway.storage.keyed import KeyedRequests
 from signing_gateway.storage.presence import Presence
 from signing_gateway.storage.sweeping import Sweeper
+from signing_gateway.timestamps import TimestampAuthority
 from signing_gateway.tls_renewal import TlsRenewal
 
 SERVICE = "signing-gateway"
@@ -55,17 +61,28 @@ def build(settings: Settings, clock: Clock) -> App:
     once = Once(KeyedRequests(sessions, presence), clock, kept=kept)
     sweeper = Sweeper(sessions, clock)
 
+    outside = Outside(Allowed.of(settings.embedded_ca_hosts))
+    authority = TimestampAuthority(outside, settings.timestamp_url, settings.timestamp_roots())
+    processes = PdfProcesses(settings.pdf_processes)
+    documents = Documents(
+        DocumentSigner(signer, authority, Evidences(outside), processes, clock),
+        authority,
+        max_body=settings.max_document_body,
+        max_documents=settings.max_documents,
+    )
+
     async def current() -> None:
         if not topics.caught_up or topics.confirmed_age() > CURRENT_WITHIN:
             raise RuntimeError("the state topics are not confirmed current")
 
     async def close_calls() -> None:
-        await asyncio.gather(monitor.close(), connector.close())
+        await asyncio.gather(monitor.close(), connector.close(), outside.close(), processes.close())
 
     health = Health()
     health.check("database", answers(engine))
     health.check("state topics", current)
-    routes = api(access, signer, once, Activations(sessions), public_url=settings.public_url, max_hashes=settings.max_hashes)
+    activations = Activations(sessions)
+    routes = api(access, signer, once, activations, documents, public_url=settings.public_url, max_hashes=settings.max_hashes)
     required = settings.client_certificates == "required"
     tls = settings.tls()
     renewal = TlsRenewal(tls, settings.revocation_lists) if tls else None

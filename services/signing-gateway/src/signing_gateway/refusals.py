@@ -39,7 +39,7 @@ class BodyTooLarge(Refused):
     """The body is larger than the gateway reads."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"The body is larger than {limit} bytes. Send fewer hashes in one request.")
+        super().__init__(f"The body is larger than {limit} bytes. Send less in one request.")
 
 
 class KeyReused(Refused):

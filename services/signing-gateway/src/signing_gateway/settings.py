@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Self
 
+from asn1crypto import pem, x509
 from pydantic import Field, SecretStr, model_validator
 
 from hosting.settings import ProcessSettings
@@ -19,6 +20,12 @@ class Settings(ProcessSettings):
     token_key: SecretStr  # Ed25519 private key, PKCS#8 PEM: signs access tokens; the same for every gateway
     answers_kept_hours: int = Field(default=24, ge=1, le=720)  # to an Idempotency-Key, and of asynchronous requests
     max_hashes: int = Field(default=1000, ge=1, le=10_000)  # in one request
+    max_document_body: int = Field(default=32 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024)  # bytes of a signDoc call, in base64
+    max_documents: int = Field(default=100, ge=1, le=1000)  # in one signDoc call
+    pdf_processes: int = Field(default=2, ge=1, le=64)  # that read and write PDF files
+    timestamp_url: str = ""  # RFC 3161 authority, https; empty: none, so only level B-B is offered
+    timestamp_authorities: Path | None = None  # PEM: whom its certificate must come from; none: https alone vouches for it
+    embedded_ca_hosts: str = ""  # host:port, several by commas, that may be called by plain http; never in production
     tls_port: int | None = Field(default=None, ge=1, le=65_535)
     tls_certificate: Path | None = None  # PEM, the server's, with its chain
     tls_key: Path | None = None  # PEM, not encrypted, readable by this process alone
@@ -45,6 +52,13 @@ class Settings(ProcessSettings):
     def proxies(self) -> Proxies:
         """Whose word on a client certificate counts."""
         return Proxies(self.trusted_proxies)
+
+    def timestamp_roots(self) -> list[x509.Certificate]:
+        """Whom the timestamp authority must be certified by; raises OSError or ValueError for a file that is none."""
+        if self.timestamp_authorities is None:
+            return []
+        found = pem.unarmor(self.timestamp_authorities.read_bytes(), multiple=True)
+        return [x509.Certificate.load(der) for _, _, der in found]
 
     def tls(self) -> TlsPort | None:
         """The port over TLS, or None where a proxy ends it. Raises TlsUnusable."""

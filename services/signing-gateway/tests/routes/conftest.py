@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from contracts import Account, Certificate, ClientService, SignatureApplied
 from contracts.allowances import AllowanceCall
 from contracts.ca_connector import SignCall, SignItem, SignResult
+from hosting.address import Allowed
 from hosting.calls import InternalCalls
 from hosting.database import open_engine, sessions_of
 from hosting.service_tokens import TokenIssuer
@@ -32,12 +33,17 @@ from messaging import NotTold
 from signing_gateway.access_tokens import AccessTokens
 from signing_gateway.asking import Asker
 from signing_gateway.client_certificate import Proxies
+from signing_gateway.documents import DocumentSigner
+from signing_gateway.evidence import Evidences
+from signing_gateway.outside import Outside
+from signing_gateway.pdf_processes import PdfProcesses
 from signing_gateway.projections import Known
-from signing_gateway.routes import Access, Door, Once, api
+from signing_gateway.routes import Access, Documents, Door, Once, api
 from signing_gateway.signing import Signer
 from signing_gateway.storage.activations import Activations
 from signing_gateway.storage.keyed import KeyedRequests
 from signing_gateway.storage.presence import Presence
+from signing_gateway.timestamps import TimestampAuthority
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
 
@@ -153,6 +159,9 @@ class Bed:
     signer: Any = None
     door: Any = None
     last: Any = None
+    processes: Any = None
+    timestamp_url: str = ""
+    sandbox_host: str = ""
     database_url: str = ""
     presence: Any = None
 
@@ -258,6 +267,11 @@ async def bed(a: Any, neighbours: Bed) -> AsyncIterator[Bed]:
         yield await running(bed, stack)
 
 
+@pytest.fixture
+def start() -> Callable[[Bed, AsyncExitStack], Any]:
+    return running
+
+
 async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
     """Starts the gateway's own parts."""
     issuer = TokenIssuer("signing-gateway", an_ed25519_pem(), lambda: bed.now)
@@ -278,7 +292,14 @@ async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
     bed.token = bed.renewed_token()
     access = Access(bed.known, bed.topics, bed.tokens, lambda: bed.now)
     once, activations = records(bed, stack)
-    app = api(access, bed.signer, once, activations, public_url="http://gateway.test", max_hashes=100)
+    outside = Outside(Allowed.of(bed.sandbox_host))
+    authority = TimestampAuthority(outside, bed.timestamp_url)
+    bed.processes = PdfProcesses(1)
+    stack.push_async_callback(outside.close)
+    stack.push_async_callback(bed.processes.close)
+    signer = DocumentSigner(bed.signer, authority, Evidences(outside), bed.processes, lambda: bed.now)
+    documents = Documents(signer, authority, max_body=8 * 1024 * 1024, max_documents=20)
+    app = api(access, bed.signer, once, activations, documents, public_url="http://gateway.test", max_hashes=100)
     talking = asyncio.create_task(bed.asker.run())
     bed.door = Door(app, proxies=Proxies(""), required=False, plain=True)
     bed.url = await listening(bed.door, stack)
@@ -307,12 +328,12 @@ def records(bed: Bed, stack: AsyncExitStack) -> tuple[Once, Activations]:
     return Once(KeyedRequests(sessions, presence), lambda: bed.now, kept=timedelta(hours=24)), Activations(sessions)
 
 
-async def listening(app: Any, stack: AsyncExitStack, tls: TlsPort | None = None) -> str:
+async def listening(app: Any, stack: AsyncExitStack, tls: TlsPort | None = None, port: int = 0) -> str:
     """Serves an ASGI application, by TLS on a free port where `tls` is given; its address."""
     secured: Any = {"http": ShowsClientCertificate, "ssl_context_factory": lambda _config, _default: tls.context} if tls else {}
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, **secured))
     server.capture_signals = nullcontext  # type: ignore[assignment,method-assign] # pytest's signals stay its own
-    taken = socket.create_server(("127.0.0.1", 0))
+    taken = socket.create_server(("127.0.0.1", port))
     serving = asyncio.create_task(server.serve(sockets=[taken]))
 
     async def stop() -> None:

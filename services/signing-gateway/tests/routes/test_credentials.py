@@ -2,7 +2,8 @@ from datetime import timedelta
 
 import pytest
 
-from signing_gateway.routes import api
+from signing_gateway.routes import Documents, api
+from signing_gateway.timestamps import TimestampAuthority
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
@@ -93,7 +94,8 @@ async def test_bad_input_is_refused(bed, path, asked):
 
 @pytest.fixture(scope="module")
 def document():
-    return api(None, None, None, None, public_url="http://x", max_hashes=1).openapi()
+    documents = Documents(None, TimestampAuthority(None, ""), 1, 1)
+    return api(None, None, None, None, documents, public_url="http://x", max_hashes=1).openapi()
 
 
 def test_the_openapi_document_describes_what_a_client_sends(document):

@@ -1,6 +1,7 @@
 """`python -m signing_gateway.pdf MEMORY_MIB`: reads jobs from stdin and writes outcomes to stdout until stdin ends.
 
-Each message is its length in four bytes, then MessagePack. The first outcome is empty: ready. Memory is bounded by the kernel; time by whoever asks.
+Each message is its length in four bytes, then MessagePack. The first outcome is empty: ready. Memory is bounded by the kernel,
+time by whoever asks.
 """
 
 import resource

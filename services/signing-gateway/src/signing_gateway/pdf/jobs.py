@@ -30,7 +30,7 @@ class Prepare(msgspec.Struct, frozen=True, tag=True):
     """Makes the signature's place in a document and digests the rest.
 
     `field` names a signature field, an existing empty one or, with a `place`, a new one. `place` None without a field: invisible.
-    `certify` None: a certification signature when the document has no signature yet, else one of approval.
+    `certify`: the author's signature, after which forms may be filled in and signed, and nothing else (ISO 32000-1 §12.8.2.2).
     """
 
     document: bytes
@@ -38,10 +38,11 @@ class Prepare(msgspec.Struct, frozen=True, tag=True):
     reserved: int
     """Bytes that the CMS may take."""
     at: datetime
-    certify: bool | None = None
+    certify: bool = False
     field: str | None = None
     place: Box | Word | None = None
     text: str = ""
+    """What a visible signature shows."""
     reason: str | None = None
     location: str | None = None
 
@@ -60,7 +61,7 @@ class Complete(msgspec.Struct, frozen=True, tag=True):
 
     document: bytes
     contents: bytes
-    """The signature's gap as it was filled, with its padding."""
+    """The hexadecimal digits in the signature's gap, with their padding: its entry in the store is named by their digest."""
     certificates: list[bytes]
     ocsps: list[bytes]
     crls: list[bytes]

@@ -36,7 +36,7 @@ def _within(reader: PdfFileReader, box: Box) -> Box:
 
 def shown_box(reader: PdfFileReader, page: int) -> tuple[float, float, float, float]:
     """What is shown of a page (ISO 32000-1 §14.11.2): its crop box, or else its media box; both may be inherited."""
-    reference, _ = reader.find_page_for_modification(page - 1)  # type: ignore[no-untyped-call]
+    reference, _ = reader.find_page_for_modification(page - 1)
     for name in ("/CropBox", "/MediaBox"):
         node, seen = reference.get_object(), 0
         while name not in node and "/Parent" in node and seen < MOST_ANCESTORS:

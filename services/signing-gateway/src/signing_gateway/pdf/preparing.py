@@ -19,15 +19,13 @@ def prepare(job: Prepare) -> Prepared:
     with refusals():
         writer = opened(job.document)
         name, new = _field(job, writer)
-        certify = job.certify
-        signed_before = any(writer.prev.embedded_signatures)
-        if certify and signed_before:
+        if job.certify and any(writer.prev.embedded_signatures):
             raise Refused("is signed already, so no certification is possible; ask for signed_envelope_property Revision")
         meta = PdfSignatureMetadata(
             field_name=name,
             md_algorithm=job.hash_algorithm,
             subfilter=SigSeedSubFilter.PADES,
-            certify=not signed_before if certify is None else certify,
+            certify=job.certify,
             docmdp_permissions=MDPPerm.FILL_FORMS,
             reason=job.reason,
             location=job.location,
@@ -49,7 +47,7 @@ def complete(job: Complete) -> Completed:
         output = BytesIO(job.document)
         DocumentSecurityStore.add_dss(
             output,
-            job.contents.hex().encode(),
+            job.contents,
             certs=[x509.Certificate.load(der) for der in job.certificates],
             ocsps=[ocsp.OCSPResponse.load(der) for der in job.ocsps],
             crls=[crl.CertificateList.load(der) for der in job.crls],

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from observability import get_logger
-from signing_gateway import refusals
+from signing_gateway import document_refusals, refusals
 
 log = get_logger(__name__)
 
@@ -28,6 +28,9 @@ REFUSALS: dict[type[refusals.Refused], tuple[int, str, str]] = {
     refusals.ActivationTooSmall: (400, "invalid_request", "sad-too-small"),
     refusals.HashNotActivated: (400, "invalid_request", "sad-for-other-hashes"),
     refusals.BodyTooLarge: (413, "invalid_request", "body-too-large"),
+    document_refusals.DocumentRefused: (400, "invalid_request", "document-refused"),
+    document_refusals.TimestampsNotOffered: (400, "invalid_request", "timestamps-not-offered"),
+    document_refusals.CertificateRevoked: (400, "invalid_request", "certificate-revoked"),
     refusals.KeyReused: (422, "invalid_request", "idempotency-key-reused"),
     refusals.KeyUnderWay: (409, "invalid_request", "idempotency-key-under-way"),
     refusals.PlainRefused: (400, "invalid_request", "https-needed"),
@@ -54,6 +57,10 @@ REFUSALS: dict[type[refusals.Refused], tuple[int, str, str]] = {
     refusals.NotCurrent: (503, "temporarily_unavailable", "catching-up"),
     refusals.AuthorityAway: (503, "temporarily_unavailable", "authority-unavailable"),
     refusals.RecordsAway: (503, "temporarily_unavailable", "records-unavailable"),
+    document_refusals.Busy: (503, "temporarily_unavailable", "busy"),
+    document_refusals.TimestampsAway: (503, "temporarily_unavailable", "timestamps-unavailable"),
+    document_refusals.EvidenceAway: (503, "temporarily_unavailable", "evidence-unavailable"),
+    document_refusals.SignedNotDelivered: (503, "temporarily_unavailable", "signed-not-delivered"),
     refusals.OutcomeUnknown: (503, "temporarily_unavailable", "outcome-unknown"),
 }
 """A subclass is answered as its nearest listed parent."""

@@ -31,6 +31,8 @@ NAMES = {
     "only_valid": "onlyValid",
     "num_signatures": "numSignatures",
     "auth_object_id": "authObjectID",
+    "document_digests": "documentDigests",
+    "return_validation_info": "returnValidationInfo",
 }
 """Our names → the API's."""
 
@@ -139,22 +141,22 @@ class SignHash(msgspec.Struct, frozen=True, rename=NAMES):
     operation_mode: Literal["S", "A"] | None = None
 
 
-async def body_of(request: Request) -> bytes:
-    """The whole body. Raises BodyTooLarge as soon as it is known to be larger than MAX_BODY."""
+async def body_of(request: Request, *, at_most: int = MAX_BODY) -> bytes:
+    """The whole body. Raises BodyTooLarge as soon as it is known to be larger than `at_most`."""
     told = request.headers.get("content-length", "0")
-    if told.isdecimal() and int(told) > MAX_BODY:
-        raise BodyTooLarge(MAX_BODY)
+    if told.isdecimal() and int(told) > at_most:
+        raise BodyTooLarge(at_most)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_BODY:
-            raise BodyTooLarge(MAX_BODY)
+        if len(body) > at_most:
+            raise BodyTooLarge(at_most)
     return bytes(body)
 
 
-async def read(request: Request, kind: type[TBody]) -> TBody:
+async def read(request: Request, kind: type[TBody], *, at_most: int = MAX_BODY) -> TBody:
     """The JSON body as `kind`. Raises InvalidRequest that names the parameter, never what was sent in it."""
-    body = await body_of(request)
+    body = await body_of(request, at_most=at_most)
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as fault:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from signing_gateway.algorithms import ANNOUNCED
 from signing_gateway.routes.answers import answer
 from signing_gateway.routes.bodies import Info, documented, read
+from signing_gateway.routes.papers import ENVELOPES
 
 BOTH = [
     "credentials/authorize",
@@ -20,17 +21,17 @@ BOTH = [
 ]
 METHODS = {
     "v1": [*BOTH, "credentials/sendOTP"],
-    "v2": [*BOTH, "credentials/authorizeCheck", "credentials/getChallenge"],
+    "v2": [*BOTH, "credentials/authorizeCheck", "credentials/getChallenge", "signatures/signDoc"],
 }
 LOGO = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAIAAACQkWg2AAAAFklEQVR42mMwSJlHEmIY1TCqYfhqAABM4g4QrcyY+wAAAABJRU5ErkJggg=="
 )
 
 
-def info_routes(public_url: str, *, version: str) -> APIRouter:
-    """`info` of one version, and the logo it must link to."""
+def info_routes(public_url: str, *, version: str, timestamps: bool) -> APIRouter:
+    """`info` of one version, and the logo it must link to. `timestamps`: whether there is an authority, which levels need."""
     routes = APIRouter(tags=[f"csc {version}"])
-    about = _about(public_url, version)
+    about = _about(public_url, version, timestamps=timestamps)
 
     @routes.post(f"/csc/{version}/info", response_model=None, openapi_extra=documented(Info))
     async def info(request: Request) -> Response:
@@ -45,7 +46,7 @@ def info_routes(public_url: str, *, version: str) -> APIRouter:
     return routes
 
 
-def _about(public_url: str, version: str) -> dict[str, Any]:
+def _about(public_url: str, version: str, *, timestamps: bool) -> dict[str, Any]:
     """v1 §11.1, and what v2 adds."""
     about: dict[str, Any] = {
         "specs": {"v1": "1.0.4.0", "v2": "2.0.0.2"}[version],
@@ -56,15 +57,15 @@ def _about(public_url: str, version: str) -> dict[str, Any]:
         "description": "Signs with remote certificates under the access grants of their owners",
         "authType": ["oauth2client"],
         "oauth2": public_url,
-        "methods": METHODS[version],
+        "methods": [*METHODS[version], *["signatures/timestamp"] * timestamps],
     }
     if version == "v1":
         return about
     return about | {
         "asynchronousOperationMode": False,
-        "validationInfo": False,
+        "validationInfo": True,
         "signAlgorithms": {"algos": ANNOUNCED, "algoParams": []},
-        "signature_formats": {"formats": [], "envelope_properties": []},  # signDoc is not offered
-        "conformance_levels": [],
+        "signature_formats": {"formats": list(ENVELOPES), "envelope_properties": [list(names) for names in ENVELOPES.values()]},
+        "conformance_levels": ["Ades-B-B", *["Ades-B-T", "Ades-B-LT"] * timestamps],
         "supportedHashTypes": ["sodr"],  # the hash as it is given
     }

@@ -1,0 +1,73 @@
+"""CMS signatures as PAdES and CAdES ask for them (EN 319 142-1, EN 319 122-1), around a value that somebody else makes."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+
+from asn1crypto import algos, cms, x509
+from pyhanko.sign.signers.pdf_cms import ExternalSigner, PdfCMSSignedAttributes
+from pyhanko.sign.timestamps import TimeStamper
+from pyhanko_certvalidator.registry import SimpleCertificateStore
+
+from signing_gateway.algorithms import SHA256, SHA384, SHA512, WITH_RSA, SigningAlgorithm
+from signing_gateway.evidence import Evidence
+
+NAMES = {SHA256: "sha256", SHA384: "sha384", SHA512: "sha512"}
+ALLOWANCE = 4096  # bytes beside certificates, signature and timestamp: attributes, names, lengths
+
+
+def chain_from(base64_der: Sequence[str]) -> list[x509.Certificate]:
+    """The certificates, end entity first. Raises ValueError."""
+    return [x509.Certificate.load(base64.b64decode(value), strict=True) for value in base64_der]
+
+
+class Seal:
+    """Makes the CMS of one certificate with one algorithm."""
+
+    def __init__(self, chain: Sequence[x509.Certificate], algorithm: SigningAlgorithm) -> None:
+        self.chain, self.hash_name = chain, NAMES[algorithm.hash_oid]
+        kind = "rsa" if algorithm.oid in WITH_RSA else "ecdsa"
+        self._mechanism = algos.SignedDigestAlgorithm({"algorithm": f"{self.hash_name}_{kind}"})
+
+    def digest(self, content: bytes) -> bytes:
+        """By the seal's hash."""
+        return hashlib.new(self.hash_name, content).digest()
+
+    def room(self, timestamp: cms.ContentInfo | None) -> int:
+        """Bytes that a signature may take, with a timestamp half as large again as this one."""
+        certificates = sum(len(each.dump()) for each in self.chain)
+        signature = self.chain[0].public_key.byte_size
+        return int(certificates + signature + ALLOWANCE + (len(timestamp.dump()) * 3 // 2 if timestamp else 0))
+
+    async def attributes(self, digest: bytes, *, pdf: bool, at: datetime) -> cms.CMSAttributes:
+        """What is signed. In a PDF the signature dictionary tells the time (EN 319 142-1 §5.3), else an attribute."""
+        settings = PdfCMSSignedAttributes(signing_time=None if pdf else at)
+        signer = self._signer(b"")
+        return await signer.signed_attrs(digest, self.hash_name, attr_settings=settings, use_pades=True, is_pdf_sig=pdf)
+
+    async def sealed(self, attributes: cms.CMSAttributes, signature: bytes, authority: TimeStamper | None) -> cms.ContentInfo:
+        """The CMS, with a timestamp over the signature when there is an `authority`. Raises TimestampsAway."""
+        signer = self._signer(signature)
+        return await signer.async_sign_prescribed_attributes(self.hash_name, attributes, timestamper=authority)
+
+    def _signer(self, signature: bytes) -> ExternalSigner:
+        registry = SimpleCertificateStore.from_certs(self.chain)
+        return ExternalSigner(self.chain[0], registry, signature_value=signature, signature_mechanism=self._mechanism)
+
+
+def with_evidence(sealed: cms.ContentInfo, evidence: Evidence) -> cms.ContentInfo:
+    """A CMS signature of level B-LT: the evidence stands beside what is signed (EN 319 122-1 §5.5, RFC 5940)."""
+    signed = sealed["content"]
+    known = {choice.dump() for choice in signed["certificates"]}
+    found = [cms.CertificateChoices("certificate", each) for each in evidence.certificates]
+    lists = [cms.RevocationInfoChoice("crl", each) for each in evidence.crls]
+    answers = [
+        cms.RevocationInfoChoice("other", {"other_rev_info_format": "ocsp_response", "other_rev_info": each})
+        for each in evidence.ocsps
+    ]
+    parts = {name: signed[name] for name in ("digest_algorithms", "encap_content_info", "signer_infos")}
+    certificates = [*signed["certificates"], *(choice for choice in found if choice.dump() not in known)]
+    version = "v5" if answers else signed["version"]  # RFC 5652 §5.1
+    told = cms.SignedData({"version": version, **parts, "certificates": certificates, "crls": [*lists, *answers]})
+    return cms.ContentInfo({"content_type": "signed_data", "content": told})

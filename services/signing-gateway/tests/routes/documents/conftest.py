@@ -1,0 +1,77 @@
+"""A gateway whose certificate, timestamps and revocation status come from the sandbox CA, run as a server."""
+
+import base64
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asn1crypto import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sandbox_ca.app import build
+from sandbox_ca.settings import Settings
+
+
+@dataclass
+class Sandbox:
+    """The running CA and the root that a reader trusts."""
+
+    url: str
+    authority: Any
+    root: x509.Certificate
+
+
+@pytest.fixture
+async def sandbox(tmp_path: Path, listen: Callable[[Any, AsyncExitStack], Any]) -> AsyncIterator[Sandbox]:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    url = f"http://localhost:{port}"
+    secrets = dict.fromkeys(("client_secret", "user_password", "user_pin", "sms_token"), "x")
+    people = {"user_name": "maria.silva", "user_mobile": "+351910000001", "redirect_uri": "", "sms_url": ""}
+    settings = Settings(listen_host="127.0.0.1", listen_port=port, public_url=url, state_dir=tmp_path, **people, **secrets)
+    app = build(settings, lambda: datetime.now(UTC))  # noqa: TID251 - a third party on the host's clock
+    async with AsyncExitStack() as stack:
+        await listen(app, stack, port=port)
+        authority = app.state.authority
+        der = authority.issuers["a"].root.public_bytes(Encoding.DER)
+        yield Sandbox(url, authority, x509.Certificate.load(der))
+        authority.memory.close()
+
+
+@pytest.fixture(params=["A-SEAL-1"])
+async def bed(request: Any, a: Any, neighbours: Any, sandbox: Sandbox, start: Any) -> AsyncIterator[Any]:
+    """As the usual one, with a credential of the sandbox."""
+    bed, credential = neighbours, sandbox.authority.credentials[request.param]
+    key = {"key_algorithm": "EC", "key_bits": 256} if credential.plan.kind == "EC" else {}
+    bed.certificate = bed.certificate.model_copy(update={"chain": credential.certificates, **key})
+    bed.authority.key = credential.key
+    bed.timestamp_url = f"{sandbox.url}/a/tsa"
+    bed.sandbox_host = sandbox.url.removeprefix("http://")
+    for event in (bed.account, bed.certificate, bed.service, a.grant(bed.certificate.certificate_id)):
+        bed.known.apply()[type(event)](event)
+    async with AsyncExitStack() as stack:
+        yield await start(bed, stack)
+
+
+@pytest.fixture
+def sign(bed: Any) -> Callable[..., Any]:
+    """Signs documents as a client does: status and body. Each document is bytes, or members of one."""
+
+    async def asked(*documents: Any, **members: Any) -> tuple[int, Any]:
+        algorithm = "1.2.840.10045.4.3.2" if bed.certificate.key_algorithm == "EC" else "1.2.840.113549.1.1.11"
+        usual = {"signature_format": "P", "signAlgo": algorithm, "conformance_level": "Ades-B-B"}
+        written = []
+        for each in documents:
+            document = {**usual, **(each if isinstance(each, dict) else {"document": each})}
+            if isinstance(document.get("document"), bytes):
+                document["document"] = base64.b64encode(document["document"]).decode()
+            written.append(document)
+        body = {"credentialID": str(bed.certificate.certificate_id), **({"documents": written} if written else {}), **members}
+        return await bed.post("/csc/v2/signatures/signDoc", body)
+
+    return asked
