@@ -196,6 +196,11 @@ class FakeCa:
         self.sads[sad] = body["numSignatures"]
         return web.json_response({"SAD": sad, "expiresIn": 400 * 86_400 if self.explicit else 3_600})
 
+    def on_extendTransaction(self, body, held):  # noqa: N802 - the endpoint's name
+        sad = f"canary-sad-{secrets.token_hex(8)}"
+        self.sads[sad] = self.sads.pop(body["SAD"])
+        return web.json_response({"SAD": sad, "expiresIn": 3_600})
+
     def on_signHash(self, body, held):  # noqa: N802 - the endpoint's name
         if self.sads.get(body.get("SAD"), 0) < len(body["hashes"]):
             return refusal("invalid_request", "Invalid parameter SAD")

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from ca_connector.csc import CscRefused, TokenRefused
+from ca_connector.csc import CscRefused, Sad, TokenRefused
 from ca_connector.outbound import CaAnswerUnknown, CaNotReached
 from ca_connector.parts import Ca
 from ca_connector.storage.access import Access
@@ -43,6 +43,7 @@ class ActivationData:
         self._pool: dict[UUID, list[Pooled]] = {}
         self._locks: dict[UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._ahead: set[asyncio.Task[None]] = set()
+        self._not_extending: set[UUID] = set()
 
     def take(self, access: Access, count: int) -> str | None:
         """A SAD that has `count` signatures left, which are now taken; None where there is none in hand."""
@@ -59,7 +60,7 @@ class ActivationData:
             sad = self.take(access, count)
             if sad is not None:
                 return sad
-            made = await self._asked(ca, access, token)
+            made = await self._asked(ca, access, token, count)
             made.left -= count
             return made.sad
 
@@ -76,15 +77,37 @@ class ActivationData:
         """Whoever needs it asks again, and hears then what is wrong."""
         async with self._locks[access.certificate_id]:
             with suppress(TokenRefused, CscRefused, CaNotReached, CaAnswerUnknown):
-                await self._asked(ca, access, token)
+                await self._asked(ca, access, token, 1)
 
-    async def _asked(self, ca: Ca, access: Access, token: str) -> Pooled:
+    async def _asked(self, ca: Ca, access: Access, token: str, count: int) -> Pooled:
         sent_at = self._clock().timestamp()
-        sad = await ca.csc.activate(token, access.credential_id, hashes_per_call(access))
+        ending = self._ending(access, count, sent_at)
+        sad = await (self._extended(ca, access, token, ending) if ending else self._new(ca, access, token))
         made = Pooled(sad.value, access.epoch, sad.count, sent_at + sad.expires_in)
         kept = [each for each in self._pool.get(access.certificate_id, ()) if each.left and each.ends > sent_at]
         self._pool[access.certificate_id] = sorted([*kept, made], key=lambda each: each.left)[-KEPT:]
         return made
+
+    def _ending(self, access: Access, count: int, now: float) -> Pooled | None:
+        """One that would do and is about to end; it leaves the pool."""
+        pool = self._pool.get(access.certificate_id, [])
+        for each in pool:
+            if each.left >= count and each.epoch == access.epoch and each.ends - SAD_SKEW_S <= now < each.ends:
+                pool.remove(each)
+                return each
+        return None
+
+    async def _new(self, ca: Ca, access: Access, token: str) -> Sad:
+        return await ca.csc.activate(token, access.credential_id, hashes_per_call(access))
+
+    async def _extended(self, ca: Ca, access: Access, token: str, ending: Pooled) -> Sad:
+        """What is left of one under a new one (`credentials/extendTransaction`); from a CA that does not extend, another."""
+        if ca.profile.id not in self._not_extending:
+            try:
+                return await ca.csc.extend(token, access.credential_id, ending.sad, ending.left)
+            except (CscRefused, CaAnswerUnknown):
+                self._not_extending.add(ca.profile.id)
+        return await self._new(ca, access, token)
 
     def drop(self, certificate_id: UUID, sad: str | None = None) -> None:
         """The CA does not take this SAD any more; without one, none of this certificate's."""

@@ -156,6 +156,11 @@ class Csc:
         body: Json = {"credentialID": credential_id, "numSignatures": count}
         return _sad((await self._call("credentials/authorize", token, body)).body, count)
 
+    async def extend(self, token: str, credential_id: str, sad: str, left: int) -> Sad:
+        """The rest of a SAD that is about to end, `left` signatures, under a new one. The old one is spent by it."""
+        answer = await self._call("credentials/extendTransaction", token, {"credentialID": credential_id, "SAD": sad})
+        return _sad(answer.body, left)
+
     async def sign(self, token: str, sad: str, credential_id: str, asked: "Hashes") -> list[str]:
         """One `signatures/signHash`: as many signatures as hashes, in their order, or CaAnswerUnknown."""
         body: Json = {"credentialID": credential_id, "SAD": sad, "signAlgo": asked.sign_algorithm}
@@ -187,7 +192,7 @@ def _object(body: Json, name: str) -> dict[str, Any]:
 def _sad(answer: Json, count: int) -> Sad:
     sad, lives = answer.get("SAD"), answer.get("expiresIn", 3_600)
     if not isinstance(sad, str) or not isinstance(lives, int):
-        raise CaAnswerUnknown("credentials/authorize answered no SAD")
+        raise CaAnswerUnknown("the CA answered no SAD")
     return Sad(sad, count, lives)
 
 

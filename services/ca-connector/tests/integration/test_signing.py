@@ -10,6 +10,7 @@ from contracts import CaAccessWithdrawn
 
 pytestmark = pytest.mark.integration
 SIGN, AUTHORIZE, TOKEN = "csc/v2/signatures/signHash", "csc/v2/credentials/authorize", "oauth2/token"
+EXTEND = "csc/v2/credentials/extendTransaction"
 
 
 @pytest.fixture
@@ -28,6 +29,30 @@ async def test_a_pooled_sad_serves_several_calls(connector, certificate):
     for _ in range(3):
         await connector.sign(certificate)
     assert len(connector.ca.bodies["credentials/authorize"]) == 1
+
+
+async def test_a_pooled_sad_that_is_about_to_end_is_extended(connector, certificate, clock):
+    await connector.sign(certificate)
+    clock.move(seconds=3_590)
+    for _ in range(2):
+        assert (await connector.sign(certificate))["outcome"] == "signed"
+    assert (connector.ca.calls[AUTHORIZE], connector.ca.calls[EXTEND]) == (1, 1)
+
+
+async def test_a_ca_that_does_not_extend_is_asked_for_another_sad_and_not_to_extend_again(connector, certificate, clock):
+    connector.ca.moods[EXTEND] += [404, 404]
+    await connector.sign(certificate)
+    for times in (2, 3):
+        clock.move(seconds=3_590)
+        assert (await connector.sign(certificate))["outcome"] == "signed"
+        assert (connector.ca.calls[AUTHORIZE], connector.ca.calls[EXTEND]) == (times, 1)
+
+
+async def test_a_sad_that_has_ended_is_not_extended(connector, certificate, clock):
+    await connector.sign(certificate)
+    clock.move(seconds=3_700)
+    assert (await connector.sign(certificate))["outcome"] == "signed"
+    assert (connector.ca.calls[AUTHORIZE], connector.ca.calls[EXTEND]) == (2, 0)
 
 
 async def test_what_is_not_known_or_over_is_refused_without_a_call_to_the_ca(connector, certificate, clock):
