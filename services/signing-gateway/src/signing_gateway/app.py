@@ -16,15 +16,17 @@ from messaging import StateTopics, Teller
 from observability import Health
 from signing_gateway.access_tokens import AccessTokens
 from signing_gateway.asking import Asker
+from signing_gateway.deferring import Deferring
 from signing_gateway.documents import DocumentSigner
 from signing_gateway.evidence import Evidences
 from signing_gateway.outside import Outside
 from signing_gateway.pdf_processes import PdfProcesses
 from signing_gateway.projections import Known
-from signing_gateway.routes import Access, Documents, Door, Once, api
+from signing_gateway.routes import Access, Documents, Door, Once, Placing, api
 from signing_gateway.settings import Settings
 from signing_gateway.signing import CURRENT_WITHIN, Signer
 from signing_gateway.storage.activations import Activations
+from signing_gateway.storage.deferred import DeferredOrders
 from signing_gateway.storage.keyed import KeyedRequests
 from signing_gateway.storage.presence import Presence
 from signing_gateway.storage.sweeping import Sweeper
@@ -58,7 +60,10 @@ def build(settings: Settings, clock: Clock) -> App:
 
     presence, sessions = Presence(engine), sessions_of(engine)
     kept = timedelta(hours=settings.answers_kept_hours)
-    once = Once(KeyedRequests(sessions, presence), clock, kept=kept)
+    once, activations = Once(KeyedRequests(sessions, presence), clock, kept=kept), Activations(sessions)
+    orders = DeferredOrders(sessions, presence)
+    placing = Placing(signer, once, activations, orders, clock, kept=kept)
+    deferring = Deferring(orders, activations, signer, clock)
     sweeper = Sweeper(sessions, clock)
 
     outside = Outside(Allowed.of(settings.embedded_ca_hosts))
@@ -81,8 +86,7 @@ def build(settings: Settings, clock: Clock) -> App:
     health = Health()
     health.check("database", answers(engine))
     health.check("state topics", current)
-    activations = Activations(sessions)
-    routes = api(access, signer, once, activations, documents, public_url=settings.public_url, max_hashes=settings.max_hashes)
+    routes = api(access, signer, placing, documents, public_url=settings.public_url, max_hashes=settings.max_hashes)
     required = settings.client_certificates == "required"
     tls = settings.tls()
     renewal = TlsRenewal(tls, settings.revocation_lists) if tls else None
@@ -98,7 +102,7 @@ def build(settings: Settings, clock: Clock) -> App:
         health=health,
         tls=tls,
         plain=settings.plain_http or bool(settings.proxies),
-        background=[topics.run, asker.run, presence.run, sweeper.run, *([renewal.run] if renewal else [])],
+        background=[topics.run, asker.run, presence.run, sweeper.run, deferring.run, *([renewal.run] if renewal else [])],
         on_start=[teller.start],
-        on_stop=[engine.dispose, close_calls, teller.stop, asker.close],
+        on_stop=[engine.dispose, close_calls, teller.stop, asker.close, deferring.close],
     )

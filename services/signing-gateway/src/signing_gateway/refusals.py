@@ -89,6 +89,13 @@ class HashNotActivated(InvalidRequest):
         super().__init__("Hash is not authorized by the SAD.")
 
 
+class RequestUnknown(InvalidRequest):
+    """No such request to poll for, or another client service's, or one whose answer is kept no longer."""
+
+    def __init__(self) -> None:
+        super().__init__("Invalid parameter requestID")
+
+
 # Who sent it
 
 

@@ -25,6 +25,7 @@ from signing_gateway.refusals import (
     AccessWithdrawn,
     AuthorityAway,
     AuthorityRefused,
+    CredentialUnknown,
     EpochMoved,
     GrantExpired,
     NotCurrent,
@@ -68,6 +69,7 @@ class Order:
     algorithm: SigningAlgorithm
     hashes: list[str]
     digests: Sequence[bytes]
+    certificate_id: UUID | None = None  # the one it was made for; None: whichever is the client service's
 
 
 class Signer:
@@ -104,6 +106,8 @@ class Signer:
     async def sign(self, client_service_id: UUID, order: Order) -> list[str]:
         """Base64 signatures in the order of the hashes. Raises a refusal of `refusals`."""
         permit, units = await self._permitted_units(client_service_id, len(order.hashes))
+        if order.certificate_id not in (None, permit.certificate.certificate_id):
+            self._failed(units, CredentialUnknown)  # the client service was moved to another certificate meanwhile
         with self._span(units), _Charged(units, self._asker):
             result = await self._asked_of_authority(permit, units, order)
             if not await self._verified(permit, order, result.signatures):

@@ -33,14 +33,16 @@ from messaging import NotTold
 from signing_gateway.access_tokens import AccessTokens
 from signing_gateway.asking import Asker
 from signing_gateway.client_certificate import Proxies
+from signing_gateway.deferring import Deferring
 from signing_gateway.documents import DocumentSigner
 from signing_gateway.evidence import Evidences
 from signing_gateway.outside import Outside
 from signing_gateway.pdf_processes import PdfProcesses
 from signing_gateway.projections import Known
-from signing_gateway.routes import Access, Documents, Door, Once, api
+from signing_gateway.routes import Access, Documents, Door, Once, Placing, api
 from signing_gateway.signing import Signer
 from signing_gateway.storage.activations import Activations
+from signing_gateway.storage.deferred import DeferredOrders
 from signing_gateway.storage.keyed import KeyedRequests
 from signing_gateway.storage.presence import Presence
 from signing_gateway.timestamps import TimestampAuthority
@@ -164,6 +166,7 @@ class Bed:
     sandbox_host: str = ""
     database_url: str = ""
     presence: Any = None
+    deferring: Any = None
 
     def told(self, event: Any, **changes: Any) -> None:
         """The bus says that something changed."""
@@ -291,7 +294,6 @@ async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
     bed.tokens = AccessTokens(an_ed25519_pem(), "http://gateway.test", lambda: bed.now)
     bed.token = bed.renewed_token()
     access = Access(bed.known, bed.topics, bed.tokens, lambda: bed.now)
-    once, activations = records(bed, stack)
     outside = Outside(Allowed.of(bed.sandbox_host))
     authority = TimestampAuthority(outside, bed.timestamp_url)
     bed.processes = PdfProcesses(1)
@@ -299,7 +301,7 @@ async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
     stack.push_async_callback(bed.processes.close)
     signer = DocumentSigner(bed.signer, authority, Evidences(outside), bed.processes, lambda: bed.now)
     documents = Documents(signer, authority, max_body=8 * 1024 * 1024, max_documents=20)
-    app = api(access, bed.signer, once, activations, documents, public_url="http://gateway.test", max_hashes=100)
+    app = api(access, bed.signer, records(bed, stack), documents, public_url="http://gateway.test", max_hashes=100)
     talking = asyncio.create_task(bed.asker.run())
     bed.door = Door(app, proxies=Proxies(""), required=False, plain=True)
     bed.url = await listening(bed.door, stack)
@@ -312,8 +314,8 @@ async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
     return bed
 
 
-def records(bed: Bed, stack: AsyncExitStack) -> tuple[Once, Activations]:
-    """One gateway process's ways to what all of them remember, on the bed's database."""
+def records(bed: Bed, stack: AsyncExitStack) -> Placing:
+    """One gateway process's ways to what all of them remember, on the bed's database, and its worker of deferred orders."""
     engine = open_engine(bed.database_url)
     stack.push_async_callback(engine.dispose)
     presence = Presence(engine)
@@ -324,8 +326,11 @@ def records(bed: Bed, stack: AsyncExitStack) -> tuple[Once, Activations]:
         await asyncio.gather(bed.presence, return_exceptions=True)
 
     stack.push_async_callback(leave)
-    sessions = sessions_of(engine)
-    return Once(KeyedRequests(sessions, presence), lambda: bed.now, kept=timedelta(hours=24)), Activations(sessions)
+    sessions, kept = sessions_of(engine), timedelta(hours=24)
+    activations, orders = Activations(sessions), DeferredOrders(sessions, presence)
+    once = Once(KeyedRequests(sessions, presence), lambda: bed.now, kept=kept)
+    bed.deferring = Deferring(orders, activations, bed.signer, lambda: bed.now)
+    return Placing(bed.signer, once, activations, orders, lambda: bed.now, kept=kept)
 
 
 async def listening(app: Any, stack: AsyncExitStack, tls: TlsPort | None = None, port: int = 0) -> str:

@@ -1,4 +1,5 @@
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -95,7 +96,8 @@ async def test_bad_input_is_refused(bed, path, asked):
 @pytest.fixture(scope="module")
 def document():
     documents = Documents(None, TimestampAuthority(None, ""), 1, 1)
-    return api(None, None, None, None, documents, public_url="http://x", max_hashes=1).openapi()
+    placing = SimpleNamespace(once=None, activations=None, orders=None)
+    return api(None, None, placing, documents, public_url="http://x", max_hashes=1).openapi()
 
 
 def test_the_openapi_document_describes_what_a_client_sends(document):

@@ -267,7 +267,7 @@ BAD = {
     "hashes": [None, [], "AAAA", [1], [None], ["AAAA"], ["!!!!"], ["ä"], [""], [base64.b64encode(b"x" * 64).decode()]],
     "hash": [["AAAA"], 1],
     "SAD": [1, ["x"]],
-    "operationMode": ["A", "X", 1],
+    "operationMode": ["X", 1],
     "signAlgoParams": [1, "MAA="],
 }
 

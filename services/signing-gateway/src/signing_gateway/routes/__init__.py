@@ -11,22 +11,14 @@ from signing_gateway.routes.documents import DocumentRoutes, Documents
 from signing_gateway.routes.door import Door
 from signing_gateway.routes.info import info_routes
 from signing_gateway.routes.once import Once
+from signing_gateway.routes.placing import Placing
+from signing_gateway.routes.polling import polling_routes
 from signing_gateway.routes.signatures import signature_routes
 from signing_gateway.routes.timestamps import timestamp_routes
 from signing_gateway.signing import Signer
-from signing_gateway.storage.activations import Activations
 
 
-def api(
-    access: Access,
-    signer: Signer,
-    once: Once,
-    activations: Activations,
-    documents: Documents,
-    *,
-    public_url: str,
-    max_hashes: int,
-) -> FastAPI:
+def api(access: Access, signer: Signer, placing: Placing, documents: Documents, *, public_url: str, max_hashes: int) -> FastAPI:
     """The application clients reach. Its OpenAPI document is made by `api(...).openapi()` and is not served (ASVS 13.4.5)."""
     app = DirectRoutes(
         title="Sinete signing gateway", version="2.0.0.2", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
@@ -37,14 +29,15 @@ def api(
     for version in ("v2", "v1"):
         app.include_router(info_routes(public_url, version=version, timestamps=stamps))
         app.include_router(credential_routes(access, version=version, max_hashes=max_hashes))
-        app.include_router(authorization_routes(access, activations, version=version, max_hashes=max_hashes))
+        app.include_router(authorization_routes(access, placing.activations, version=version, max_hashes=max_hashes))
         app.include_router(challenge_routes(access, version=version))
-        hashes = signature_routes(access, signer, once, activations, version=version, max_hashes=max_hashes)
+        hashes = signature_routes(access, signer, placing, version=version, max_hashes=max_hashes)
         app.include_direct(hashes, f"/csc/{version}/signatures/signHash")
         if stamps:
             app.include_router(timestamp_routes(access, documents.authority, version=version))
-    app.include_router(DocumentRoutes(access, once, activations, documents).routes())
+    app.include_router(polling_routes(access, placing.orders))
+    app.include_router(DocumentRoutes(access, placing.once, placing.activations, documents).routes())
     return app
 
 
-__all__ = ["Access", "Documents", "Door", "Once", "api"]
+__all__ = ["Access", "Documents", "Door", "Once", "Placing", "api"]

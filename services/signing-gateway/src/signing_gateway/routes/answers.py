@@ -27,6 +27,7 @@ REFUSALS: dict[type[refusals.Refused], tuple[int, str, str]] = {
     refusals.ActivationExpired: (400, "invalid_request", "sad-expired"),
     refusals.ActivationTooSmall: (400, "invalid_request", "sad-too-small"),
     refusals.HashNotActivated: (400, "invalid_request", "sad-for-other-hashes"),
+    refusals.RequestUnknown: (400, "invalid_request", "request-unknown"),
     refusals.BodyTooLarge: (413, "invalid_request", "body-too-large"),
     document_refusals.DocumentRefused: (400, "invalid_request", "document-refused"),
     document_refusals.TimestampsNotOffered: (400, "invalid_request", "timestamps-not-offered"),
@@ -65,6 +66,7 @@ REFUSALS: dict[type[refusals.Refused], tuple[int, str, str]] = {
 }
 """A subclass is answered as its nearest listed parent."""
 
+NEVER_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 CHALLENGES = {
     "invalid_token": 'Bearer realm="signing-gateway", error="invalid_token"',
     "invalid_client": 'Basic realm="signing-gateway", charset="UTF-8"',
@@ -73,7 +75,7 @@ CHALLENGES = {
 
 def answer(body: dict[str, Any]) -> JSONResponse:
     """What was asked for, never cached."""
-    return JSONResponse(body, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
+    return JSONResponse(body, headers=NEVER_STORED)
 
 
 def refusal(
@@ -83,11 +85,16 @@ def refusal(
     headers: Mapping[str, str] | None = None,
     *,
     word: str,
-    facts: Mapping[str, str | int] | None = None,
 ) -> JSONResponse:
-    """A refusal in the shape of OAuth2 and CSC, with our own word and what software may read of it."""
-    body = {"error": error, "error_description": description, "sinete_error": word, **(facts or {})}
+    """A refusal in the shape of OAuth2 and CSC, with our own word."""
+    body = {"error": error, "error_description": description, "sinete_error": word}
     return JSONResponse(body, status, {"Cache-Control": "no-store", **(headers or {})})
+
+
+def refused(why: refusals.Refused) -> tuple[int, dict[str, str | int]]:
+    """A refusal's status and body."""
+    status, error, word = next(REFUSALS[kind] for kind in type(why).__mro__ if kind in REFUSALS)
+    return status, {"error": error, "error_description": str(why), "sinete_error": word, **why.facts}
 
 
 def install_answers(app: FastAPI) -> None:
@@ -105,12 +112,13 @@ async def _refused(request: Request, why: Exception) -> Response:
 
 def answered(why: refusals.Refused, who: UUID | None = None) -> JSONResponse:
     """The answer that the table gives to a refusal of the client service `who`, logged for the audit (ASVS 16.3.2)."""
-    status, error, word = next(REFUSALS[kind] for kind in type(why).__mro__ if kind in REFUSALS)
-    log.info("a request was refused", refusal=word, status=status, client_service_id=str(who) if who else None)
-    headers = {"WWW-Authenticate": CHALLENGES[error]} if error in CHALLENGES else {}
+    status, body = refused(why)
+    log.info("a request was refused", refusal=body["sinete_error"], status=status, client_service_id=str(who) if who else None)
+    challenge = CHALLENGES.get(str(body["error"]))
+    headers = {"Cache-Control": "no-store"} | ({"WWW-Authenticate": challenge} if challenge else {})
     if why.retry_after is not None:
         headers["Retry-After"] = str(why.retry_after)
-    return refusal(status, error, str(why), headers, word=word, facts=why.facts)
+    return JSONResponse(body, status, headers)
 
 
 async def _http(_request: Request, why: Exception) -> Response:

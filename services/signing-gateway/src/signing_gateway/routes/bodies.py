@@ -33,6 +33,7 @@ NAMES = {
     "auth_object_id": "authObjectID",
     "document_digests": "documentDigests",
     "return_validation_info": "returnValidationInfo",
+    "request_id": "requestID",
 }
 """Our names → the API's."""
 
@@ -139,6 +140,14 @@ class SignHash(msgspec.Struct, frozen=True, rename=NAMES):
     sign_algo_params: str | None = None
     sad: str | None = None
     operation_mode: Literal["S", "A"] | None = None
+    validity_period: int | None = None  # milliseconds; with operationMode A
+    response_uri: str | None = None
+
+
+class SignPolling(msgspec.Struct, frozen=True, rename=NAMES):
+    """`signatures/signPolling` (v2 §11.12). `requestID` is the `responseID` that was answered."""
+
+    request_id: str
 
 
 async def body_of(request: Request, *, at_most: int = MAX_BODY) -> bytes:

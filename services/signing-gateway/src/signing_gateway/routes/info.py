@@ -21,7 +21,7 @@ BOTH = [
 ]
 METHODS = {
     "v1": [*BOTH, "credentials/sendOTP"],
-    "v2": [*BOTH, "credentials/authorizeCheck", "credentials/getChallenge", "signatures/signDoc"],
+    "v2": [*BOTH, "credentials/authorizeCheck", "credentials/getChallenge", "signatures/signDoc", "signatures/signPolling"],
 }
 LOGO = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAABAAAAAQCAIAAACQkWg2AAAAFklEQVR42mMwSJlHEmIY1TCqYfhqAABM4g4QrcyY+wAAAABJRU5ErkJggg=="
@@ -62,7 +62,7 @@ def _about(public_url: str, version: str, *, timestamps: bool) -> dict[str, Any]
     if version == "v1":
         return about
     return about | {
-        "asynchronousOperationMode": False,
+        "asynchronousOperationMode": True,
         "validationInfo": True,
         "signAlgorithms": {"algos": ANNOUNCED, "algoParams": []},
         "signature_formats": {"formats": list(ENVELOPES), "envelope_properties": [list(names) for names in ENVELOPES.values()]},

@@ -1,7 +1,5 @@
 """`POST /csc/v2/signatures/signHash` (CSC v2 §11.10): one or many hashes, all signed or none."""
 
-from typing import Any
-
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -9,15 +7,13 @@ from signing_gateway.algorithms import chosen
 from signing_gateway.refusals import InvalidRequest
 from signing_gateway.routes.access import Access
 from signing_gateway.routes.answers import answer
-from signing_gateway.routes.bodies import SignHash, canonical, digests_of, documented, hashes_of, read
-from signing_gateway.routes.once import HEADER, Once
+from signing_gateway.routes.bodies import SignHash, digests_of, documented, hashes_of, read
+from signing_gateway.routes.once import HEADER
+from signing_gateway.routes.placing import Placing
 from signing_gateway.signing import Order, Signer
-from signing_gateway.storage.activations import Activations, Use
 
 
-def signature_routes(
-    access: Access, signer: Signer, once: Once, activations: Activations, *, version: str, max_hashes: int
-) -> APIRouter:
+def signature_routes(access: Access, signer: Signer, placing: Placing, *, version: str, max_hashes: int) -> APIRouter:
     """The one endpoint, in one version of the API."""
     routes = APIRouter(prefix=f"/csc/{version}/signatures", tags=[f"csc {version}"])
 
@@ -26,8 +22,6 @@ def signature_routes(
         """Signs hashes with the client service's certificate, under its access grant. `signatures` come in the order sent."""
         service = access.service(request)
         asked = await read(request, SignHash)
-        if asked.operation_mode == "A":
-            raise InvalidRequest("Invalid parameter operationMode: only S is supported")
         if asked.sign_algo_params:
             raise InvalidRequest("Invalid parameter signAlgoParams: no algorithm offered here takes any")
         certificate = access.credential(service, asked.credential_id)
@@ -39,17 +33,10 @@ def signature_routes(
         )
         hashes = hashes_of(asked)
         digests = digests_of(hashes, (algorithm.digest_bytes,), at_most=max_hashes)
-        order = Order(algorithm, list(hashes or []), digests)
-
-        async def signed() -> dict[str, Any]:
-            if asked.sad is None:
-                return {"signatures": await signer.sign(service.id, order)}
-            use = Use(asked.sad, service.id, certificate.certificate_id, canonical(digests), algorithm.hash_oid)
-            async with activations.spent(use, access.now()):
-                return {"signatures": await signer.sign(service.id, order)}
-
-        if HEADER in request.headers:
-            return await once.answer(request, service.id, asked, signed, noun="signHash")
-        return answer(await signed())
+        order = Order(algorithm, list(hashes or []), digests, certificate.certificate_id)
+        later = asked.operation_mode == "A" and version == "v2"
+        if later or asked.sad is not None or HEADER in request.headers:
+            return await placing.answer(request, service.id, asked, order, later=later)
+        return answer({"signatures": await signer.sign(service.id, order)})
 
     return routes

@@ -60,7 +60,7 @@ class Activations:
         """A new activation's SAD. Raises RecordsAway."""
         sad = secrets.token_urlsafe(32)
         row = {
-            "sad_digest": _digest(sad),
+            "sad_digest": digest_of(sad),
             "client_service_id": leave.client_service_id,
             "certificate_id": leave.certificate_id,
             "signatures_left": leave.signatures,
@@ -84,7 +84,7 @@ class Activations:
         except OutcomeUnknown:
             raise
         except Refused:
-            await self.give_back(_digest(use.sad), len(use.hashes))
+            await self.give_back(digest_of(use.sad), len(use.hashes))
             raise
 
     async def _spend(self, use: Use, now: datetime) -> None:
@@ -127,7 +127,7 @@ class Activations:
         statement = (
             update(activation)
             .where(ours, activation.c.expires_at > now, activation.c.signatures_left > 0)
-            .values(sad_digest=_digest(renewed), expires_at=leave.expires_at, **hashes)
+            .values(sad_digest=digest_of(renewed), expires_at=leave.expires_at, **hashes)
             .returning(activation.c.signatures_left)
         )
         async with recording(self._sessions) as session:
@@ -150,11 +150,12 @@ def _refusal(row: Row[tuple[object, ...]] | None, use: Use, now: datetime) -> Re
 
 def _this(sad: str, client_service_id: UUID, certificate_id: UUID) -> ColumnElement[bool]:
     return and_(
-        activation.c.sad_digest == _digest(sad),
+        activation.c.sad_digest == digest_of(sad),
         activation.c.client_service_id == client_service_id,
         activation.c.certificate_id == certificate_id,
     )
 
 
-def _digest(sad: str) -> bytes:
+def digest_of(sad: str) -> bytes:
+    """What stands for a SAD in the tables."""
     return hashlib.sha256(sad.encode()).digest()

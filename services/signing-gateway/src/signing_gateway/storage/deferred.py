@@ -1,0 +1,169 @@
+"""Orders accepted now and signed soon (CSC v2 §11.10, operationMode A). One gateway takes each, and none is signed twice.
+
+Before the signing it is written who signs. When that process is gone nobody can know what it did, so the order ends as one of
+unknown outcome; it is never tried again.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import ColumnElement, insert, select, update
+
+from hosting.database import Sessions
+from signing_gateway.refusals import RequestUnknown
+from signing_gateway.storage import recording
+from signing_gateway.storage.presence import Presence, gone
+from signing_gateway.storage.tables import deferred_order
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """What is to be signed for whom. `hashes`: base64; `answer_kept`: how long its answer is wanted."""
+
+    client_service_id: UUID
+    certificate_id: UUID
+    sign_algo: str
+    hash_oid: str
+    hashes: list[str]
+    sad_digest: bytes | None
+    answer_kept: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An order that this process signs, and nobody else."""
+
+    response_id: UUID
+    holder: int
+    accepted_at: datetime
+    order: Deferred
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What came of an order: an answer of HTTP."""
+
+    status: int
+    body: Mapping[str, Any]
+
+
+class DeferredOrders:
+    """The table of them."""
+
+    def __init__(self, sessions: Sessions, presence: Presence) -> None:
+        self._sessions, self._presence = sessions, presence
+        self.arrived = asyncio.Event()
+        """Set when this process accepted one; whoever takes orders need not wait for its next look."""
+
+    async def accept(self, order: Deferred, *, now: datetime, kept_until: datetime) -> UUID:
+        """The id to poll for. `kept_until`: when it is forgotten, if nobody decides it. Raises RecordsAway."""
+        response_id = uuid4()
+        row = {
+            "response_id": response_id,
+            "client_service_id": order.client_service_id,
+            "order": {
+                "certificate_id": str(order.certificate_id),
+                "sign_algo": order.sign_algo,
+                "hash_oid": order.hash_oid,
+                "hashes": order.hashes,
+                "answer_kept_ms": order.answer_kept // timedelta(milliseconds=1),
+            },
+            "sad_digest": order.sad_digest,
+            "status": "waiting",
+            "accepted_at": now,
+            "kept_until": kept_until,
+        }
+        async with recording(self._sessions) as session:
+            await session.execute(insert(deferred_order).values(row))
+        self.arrived.set()
+        return response_id
+
+    async def take(self, now: datetime) -> Taken | None:
+        """The oldest order that waits, now ours. Raises RecordsAway."""
+        holder = await self._presence.number()
+        oldest = (
+            select(deferred_order.c.response_id)
+            .where(deferred_order.c.status == "waiting", deferred_order.c.kept_until > now)
+            .order_by(deferred_order.c.accepted_at)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+            .scalar_subquery()
+        )
+        statement = (
+            update(deferred_order)
+            .where(deferred_order.c.response_id == oldest)
+            .values(status="signing", holder=holder)
+            .returning(*deferred_order.c)
+        )
+        async with recording(self._sessions) as session:
+            row = (await session.execute(statement)).first()
+        if row is None:
+            return None
+        told = row.order
+        order = Deferred(
+            row.client_service_id,
+            UUID(told["certificate_id"]),
+            told["sign_algo"],
+            told["hash_oid"],
+            told["hashes"],
+            row.sad_digest,
+            timedelta(milliseconds=told["answer_kept_ms"]),
+        )
+        return Taken(row.response_id, holder, row.accepted_at, order)
+
+    async def put_back(self, taken: Taken) -> None:
+        """Nothing was signed, and it may be tried again. Raises RecordsAway."""
+        await self._leave(taken, status="waiting", holder=None)
+
+    async def decide(self, taken: Taken, decided: Decided, now: datetime) -> bool:
+        """Keeps what came of it; False when somebody else has decided, since we seemed gone. Raises RecordsAway."""
+        return await self._leave(taken, kept_until=now + taken.order.answer_kept, **_answered(decided))
+
+    async def _leave(self, taken: Taken, **values: Any) -> bool:
+        ours = _held(deferred_order.c.response_id == taken.response_id, deferred_order.c.holder == taken.holder)
+        statement = update(deferred_order).where(*ours).values(**values).returning(deferred_order.c.response_id)
+        async with recording(self._sessions) as session:
+            return (await session.execute(statement)).first() is not None
+
+    async def bury(self, decided: Decided) -> int:
+        """Decides what a process that is gone was signing; how many orders that were. Raises RecordsAway."""
+        statement = (
+            update(deferred_order)
+            .where(*_held(gone(deferred_order.c.holder)))
+            .values(**_answered(decided))
+            .returning(deferred_order.c.response_id)
+        )
+        async with recording(self._sessions) as session:
+            return len((await session.execute(statement)).all())
+
+    async def poll(self, client_service_id: UUID, response_id: UUID, now: datetime) -> Decided | None:
+        """What came of it; None while it waits. Raises RequestUnknown, also for another client service's, and RecordsAway."""
+        statement = select(deferred_order).where(
+            deferred_order.c.response_id == response_id,
+            deferred_order.c.client_service_id == client_service_id,
+            deferred_order.c.kept_until > now,
+        )
+        async with recording(self._sessions) as session:
+            row = (await session.execute(statement)).first()
+        if row is None:
+            raise RequestUnknown
+        return Decided(row.answer_status, json.loads(row.answer)) if row.status == "decided" else None
+
+
+def _held(*conditions: ColumnElement[bool]) -> tuple[ColumnElement[bool], ...]:
+    return (deferred_order.c.status == "signing", *conditions)
+
+
+def _answered(decided: Decided) -> dict[str, Any]:
+    return {
+        "status": "decided",
+        "holder": None,
+        "order": None,
+        "answer": json.dumps(dict(decided.body)).encode(),
+        "answer_status": decided.status,
+    }
