@@ -85,7 +85,7 @@ def loss(client_name: str, at: str) -> str:
     return _render(
         f"Report “{client_name}” as lost",
         "If the certificate, its file or its password may be in the wrong hands, block it now.",
-        "It stops to work within seconds and for good; a new one can be ordered at once.",
+        "It stops working within seconds and for good; a new one can be ordered at once.",
         kind="failed",
         step="loss",
         at=at,

@@ -184,8 +184,8 @@ class HandingOut:
         told: dict[str, str] = json.loads(self.post.sealer.open(FILE, opened.client_certificate_id, opened.file))
         return told
 
-    async def handed_out(self, link: str, cookie: str, file: FetchedFile, part: Part) -> bool:
-        """A part of the file went out. True where it was the last one missing.
+    async def handed_out(self, link: str, cookie: str, file: FetchedFile, part: Part, *, over: bool) -> bool:
+        """A part of the file goes out, or went out whole (`over`). True where it was the last one missing.
 
         Then the certificate is issued, the file's password goes by SMS, and both are forgotten here, in one transaction.
         """
@@ -199,7 +199,7 @@ class HandingOut:
                 return False  # forgotten meanwhile, or another browser was admitted
             parts = retrieval.merged([(start, stop) for start, stop in opened.handed_out], part)
             opened.handed_out = [list(each) for each in parts]
-            if not retrieval.is_whole(parts, len(file.content)):
+            if not over or not retrieval.is_whole(parts, len(file.content)):
                 return False
             told = self._unsealed(opened)
             certificate = x509.load_der_x509_certificate(b64decode(told["certificate"]))

@@ -13,11 +13,12 @@ HELD_BACK = 64
 """Bytes at the end of an answer that are sent only while the client is still there after the rest."""
 STILL_THERE_S = 0.5
 
-Went = Callable[[Part], Awaitable[None]]
+Went = Callable[[Part, bool], Awaitable[None]]
+"""Hears of a part that is about to be sent but for the bytes held back (False), and of one that was sent whole (True)."""
 
 
 def file_in_parts(request: Request, content: bytes, *, sha256: str, kind: str, name: str, went: Went) -> Response:
-    """The part of the file that the request asks for; `went` hears which part of it was sent, once it was."""
+    """The part of the file that the request asks for."""
     etag, size = f'"{sha256}"', len(content)
     headers = {
         "Accept-Ranges": "bytes",
@@ -40,7 +41,8 @@ class _FilePart(Response):
     """An answer whose last bytes go out only while the client listens.
 
     The whole file fits into the buffers between here and the client, so having sent it says nothing of one that hung up. What is
-    held back is sent when the client has not gone away for a moment after the rest; a cut answer counts only up to there.
+    held back is sent when the client has not gone away for a moment after the rest. What precedes it is told beforehand: whoever
+    was cut off in it, by a process that died too, asks for what is missing to him and for no more.
     """
 
     def __init__(self, content: bytes, start: int, went: Went, *, status: int, headers: dict[str, str], kind: str) -> None:
@@ -53,14 +55,13 @@ class _FilePart(Response):
             await super().__call__(scope, receive, send)
             return
         content, first = bytes(self.body), max(len(self.body) - HELD_BACK, 0)
+        if first:
+            await self._went((self._start, self._start + first), False)
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         await send({"type": "http.response.body", "body": content[:first], "more_body": True})
-        gone = await _gone(receive)
-        if not gone:
+        if not await _gone(receive):
             await send({"type": "http.response.body", "body": content[first:], "more_body": False})
-        sent = first if gone else len(content)
-        if sent:
-            await self._went((self._start, self._start + sent))
+            await self._went((self._start, self._start + len(content)), True)
 
 
 async def _gone(receive: Receive) -> bool:

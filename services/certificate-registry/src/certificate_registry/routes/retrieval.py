@@ -104,8 +104,8 @@ async def _fetch(parts: Parts, request: Request, link: str) -> Response:
     hands_out, cookie = parts.hands_out, _cookie(parts, request, link)
     file = await hands_out.file(link, cookie)
 
-    async def went(part: Part) -> None:
-        await hands_out.handed_out(link, cookie, file, part)
+    async def went(part: Part, over: bool) -> None:
+        await hands_out.handed_out(link, cookie, file, part, over=over)
 
     name = _file_name((await hands_out.look(link, cookie)).row.client_name)
     return file_in_parts(request, file.content, sha256=file.sha256, kind="application/x-pkcs12", name=f"{name}.p12", went=went)
