@@ -128,9 +128,11 @@ class Telling:
 
     told: list[SignatureApplied] = field(default_factory=list)
     away: bool = False
+    meanwhile: Callable[[], object] = lambda: None
 
     async def tell(self, event: SignatureApplied, *, at: datetime) -> None:
         await asyncio.sleep(0)
+        self.meanwhile()
         if self.away:
             raise NotTold("the broker is away")
         self.told.append(event)

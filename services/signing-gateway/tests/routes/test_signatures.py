@@ -211,6 +211,22 @@ async def test_an_answer_after_the_grants_end_or_a_sleep_is_dropped_and_stays_ch
     assert bed.teller.told[0].outcome == "unknown"
 
 
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        lambda bed: setattr(bed, "now", bed.now + timedelta(days=60)),
+        lambda bed: setattr(bed.topics, "age", 20.0),
+        lambda bed: [setattr(block, "deadline", 0.0) for purse in bed.asker._book._all() for block in purse.allowances],
+    ],
+    ids=["the grant ends", "the news is old", "the allowance ends"],
+)
+async def test_what_is_told_too_late_is_not_released_and_is_counted(bed, meanwhile):
+    bed.teller.meanwhile = lambda: meanwhile(bed)
+    status, body = await bed.sign(DIGESTS[0])
+    assert (status, "stays charged" in body["error_description"]) == (503, True)
+    assert bed.teller.told[0].outcome == "applied"
+
+
 async def test_a_renewal_while_a_request_waits_signs_under_the_new_epoch(bed, a):
     bed.ledger.epoch = 2
     waiting = asyncio.create_task(bed.sign(DIGESTS[0]))
