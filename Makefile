@@ -9,7 +9,7 @@ SHARED := $(addsuffix /pyproject.toml,$(filter-out libs/client,$(wildcard libs/*
 COMPILE := $(BIN)/uv pip compile -q --no-config --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fast test-e2e bench lint types format lock events clean
+.PHONY: help setup run test test-fast test-e2e bench promise lint types format lock events clean
 
 help: ## print this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test-fast: setup ## unit and integration tests, in parallel
 
 test-e2e: setup ## the whole system from outside, on the embedded stack
 	$(BIN)/pytest -q -n 2 --dist loadfile tests/e2e
+
+promise: setup ## the hard promise: every state of small worlds, then real processes killed and stopped while clients sign
+	@$(BIN)/python -m tests.promise $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
 bench: setup ## every speed figure against its bar, in one run; written to bench.json
 	@$(BIN)/python -m tests.bench

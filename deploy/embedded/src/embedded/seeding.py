@@ -47,12 +47,12 @@ async def seed(place: Place) -> Json:
     issuer = PlatformApi(place.registry_url, token)
 
     lawful, limited, dialog = [await _made(administrator, "certificate-authorities", "name", each) for each in _profiles(place)]
-    certificate_id = await _registered(issuer, place, "Invoices", lawful["id"], "A-SEAL-1")
-    limited_id = await _registered(issuer, place, "Ten signatures", limited["id"], "A-SEAL-2")
-    await _registered(issuer, place, "Contracts", dialog["id"], "B-SEAL-1")
+    certificate_id = await registered(issuer, place, "Invoices", lawful["id"], "A-SEAL-1")
+    limited_id = await registered(issuer, place, "Ten signatures", limited["id"], "A-SEAL-2")
+    await registered(issuer, place, "Contracts", dialog["id"], "B-SEAL-1")
     # Its first grant lasts a year; what is granted there from now on lasts the lawful 60 days.
     await administrator.patch(f"certificate-authorities/{dialog['id']}", {"policy": {"lifetime_s": 60 * DAY_S}})
-    client_service = await _client_service(issuer, certificate_id, "Invoicing")
+    client_service = await service_with_secret(issuer, certificate_id, "Invoicing")
     return {
         "account_id": account["id"],
         "operator": {"email": operators[0]["email"], "password": password},
@@ -61,7 +61,7 @@ async def seed(place: Place) -> Json:
         "certificate_id": certificate_id,
         "client_service": client_service,
         "client_certificate": await _client_certificate(issuer, place, client_service["id"]),
-        "limited": {"certificate_id": limited_id, "client_service": await _client_service(issuer, limited_id, "Ten only")},
+        "limited": {"certificate_id": limited_id, "client_service": await service_with_secret(issuer, limited_id, "Ten only")},
         "ca_user": {"username": place.ca_user.username, "password": place.ca_user.password, "pin": place.ca_user.pin},
     }
 
@@ -91,10 +91,11 @@ def _profiles(place: Place) -> list[Json]:
         ("Sandbox CA A, 10 signatures", "a", few),
         ("Sandbox CA B", "b", YEAR),
     )
-    return [_profile(place, *each) for each in named]
+    return [profile(place, *each) for each in named]
 
 
-def _profile(place: Place, name: str, ca: str, policy: Json) -> Json:
+def profile(place: Place, name: str, ca: str, policy: Json) -> Json:
+    """A CA profile of the sandbox's CA `ca`, as the API takes it; `policy` says what differs from the lawful one."""
     asks_in_ours = ca == "b"
     return {
         "name": name,
@@ -110,7 +111,7 @@ def _profile(place: Place, name: str, ca: str, policy: Json) -> Json:
     }
 
 
-async def _registered(issuer: PlatformApi, place: Place, alias: str, authority_id: str, credential_id: str) -> str:
+async def registered(issuer: PlatformApi, place: Place, alias: str, authority_id: str, credential_id: str) -> str:
     """The certificate's id, once its grant is active: only then a new client service starts active."""
     earlier = await _found(issuer, "certificates", "alias", alias)
     certificate_id = str(earlier["id"]) if earlier else await _register(issuer, place, alias, authority_id, credential_id)
@@ -136,7 +137,8 @@ async def _register(issuer: PlatformApi, place: Place, alias: str, authority_id:
     return str(begun["id"])
 
 
-async def _client_service(issuer: PlatformApi, certificate_id: str, name: str) -> Json:
+async def service_with_secret(issuer: PlatformApi, certificate_id: str, name: str) -> Json:
+    """The client service of that name, with a secret that is good now."""
     earlier = await _found(issuer, "client-services", "name", name)
     if earlier:
         made = {**earlier, **await issuer.post(f"client-services/{earlier['id']}/secret")}

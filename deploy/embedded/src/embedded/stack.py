@@ -23,6 +23,8 @@ from embedded.walk import CaUser
 
 Json = dict[str, Any]
 SINETE = Path(sys.executable).parent / "sinete"
+COMMAND_S = 300
+"""Seconds a command may take: a whole stack starts within them on a machine that has much else to do."""
 SHA256, RSA_SHA256 = "2.16.840.1.101.3.4.2.1", "1.2.840.113549.1.1.11"
 ALIVE = ("certificate-registry", "signing-gateway", "grant-monitor", "notifier", "ca-connector")
 
@@ -46,7 +48,7 @@ class Stack:
             [str(SINETE), *args, "--state", str(self.state)],
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=COMMAND_S,
             check=False,
             stdin=subprocess.DEVNULL,
         )

@@ -1,0 +1,120 @@
+"""Where the facts of a run come from: the authority's journal, the monitor's database, the topic, and what is still under way."""
+
+import asyncio
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
+from tests.promise.demand import Demand
+from tests.promise.fleet import Fleet
+from tests.promise.invariants import Block, Facts
+
+from contracts.topics import TOPICS
+from embedded.bus import every_record
+from embedded.ports import SERVICES
+
+OUTBOXES = ("grant_monitor", "certificate_registry", "ca_connector")
+WHERE = "WHERE certificate_id::text = $1 AND epoch = $2"
+GROUPS = [service for service in SERVICES if service != "signing-gateway"]
+
+
+class Ground:
+    """The stack's PostgreSQL, Kafka and sandbox CA, looked at from outside."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.postgres = fleet.status["postgres"]["url"].rpartition("/")[0]
+        self.kafka = fleet.status["kafka"]["bootstrap"]
+
+    async def rows(self, database: str, query: str, *values: Any) -> list[Any]:
+        """The rows of a query."""
+        connection = await asyncpg.connect(f"{self.postgres}/{database}", timeout=10)
+        try:
+            return list(await connection.fetch(query, *values, timeout=20))
+        finally:
+            await connection.close(timeout=5)
+
+    async def gone(self, certificate_id: str, epoch: int) -> bool:
+        """Whether the epoch is over because all of its limit is gone."""
+        query = "SELECT settled + forfeited >= usage_limit AND state = 'expired' AS gone FROM grant_epoch"
+        try:
+            found = await self.rows("grant_monitor", f"{query} {WHERE}", certificate_id, epoch)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            return False
+        return bool(found) and bool(found[0]["gone"])
+
+    async def under_way(self) -> str:
+        """What is still to be told or heard, in words; empty when nothing is."""
+        for database in OUTBOXES:
+            if waiting := (await self.rows(database, "SELECT count(*) AS n FROM outbox WHERE sent_at IS NULL"))[0]["n"]:
+                return f"{waiting} events wait in the outbox of {database}"
+        lag = await self._lag()
+        return f"lag: {lag}" if lag else ""
+
+    async def _lag(self) -> dict[str, int]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka)
+        await admin.start()
+        try:
+            committed = {group: await admin.list_consumer_group_offsets(group) for group in GROUPS}
+        finally:
+            await admin.close()
+        partitions = {partition for offsets in committed.values() for partition in offsets}
+        async with AIOKafkaConsumer(bootstrap_servers=self.kafka) as consumer:
+            ends = await consumer.end_offsets(list(partitions))
+        behind = {
+            f"{group} {partition.topic}/{partition.partition}": ends[partition] - told.offset
+            for group, offsets in committed.items()
+            for partition, told in offsets.items()
+            if told.offset >= 0
+        }
+        return {where: lag for where, lag in behind.items() if lag > 0}
+
+    async def dead_letters(self) -> int:
+        """How many there are."""
+        return len(await every_record(self.kafka, [topic.name for topic in TOPICS if topic.name.startswith("dead-letters.")]))
+
+    async def facts(self, demands: Iterable[tuple[Demand, str, int]], *, exact: bool) -> list[Facts]:
+        """Of each demand with its credential and epoch."""
+        demands = list(demands)
+        told: dict[tuple[str, int], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        unknown: Counter[tuple[str, int]] = Counter()
+        for record in await every_record(self.kafka, ["signatures"]):
+            event = json.loads(record.value)
+            unknown[event["certificate_id"], event["epoch"]] += event["count"] if event["outcome"] == "unknown" else 0
+            totals = told[event["certificate_id"], event["epoch"]]
+            totals[event["allowance_id"]] = max(totals[event["allowance_id"]], event["total"])
+        found = []
+        for demand, credential, epoch in demands:
+            key = demand.certificate_id, epoch
+            facts = await self._facts(demand, credential, epoch, exact=exact)
+            found.append(replace(facts, told=dict(told[key]), unknown=unknown[key]))
+        return found
+
+    async def _facts(self, demand: Demand, credential: str, epoch: int, *, exact: bool) -> Facts:
+        (row,) = await self.rows("grant_monitor", f"SELECT * FROM grant_epoch {WHERE}", demand.certificate_id, epoch)
+        blocks = await self.rows("grant_monitor", f"SELECT * FROM allowance {WHERE}", demand.certificate_id, epoch)
+        journal = await self.fleet.stack.journal(credential)
+        now = await asyncio.to_thread(lambda: self.fleet.stack.now)
+        return Facts(
+            certificate_id=demand.certificate_id,
+            epoch=epoch,
+            limit=row["usage_limit"],
+            settled=row["settled"],
+            forfeited=row["forfeited"],
+            reserved=row["reserved"],
+            state=row["state"],
+            expired_reason=row["expired_reason"],
+            expires_at=row["expires_at"],
+            now=now,
+            blocks={str(each["allowance_id"]): Block(each["n"], each["applied"], each["state"]) for each in blocks},
+            journal=tuple((each["hash"], each["signature"]) for each in journal if each["hash"] in demand.asked),
+            received=tuple(demand.received),
+            told={},
+            exact=exact,
+            repeats=tuple(demand.repeats),
+        )
