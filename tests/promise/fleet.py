@@ -21,7 +21,7 @@ from embedded.state import State
 
 AGAIN_S = 0.5
 GRACE_S = 15
-HEALTHY_WITHIN_S = 90
+HEALTHY_WITHIN_S = 180
 
 
 @dataclass
@@ -129,6 +129,7 @@ class Fleet:
         where = {
             "LISTEN_PORT": str(ports.of(one.service) + one.shift),
             "ADMIN_PORT": str(ports.admin(one.service) + one.shift),
+            "TLS_PORT": str(ports.of("signing-gateway-https") + one.shift),
         }
         while True:
             log = self.stack.state / "logs" / f"{one.name.replace(' ', '-')}.log"
