@@ -1,11 +1,14 @@
 """What a person sees: a renewal in a real browser, the mail of it in the mailbox, and both as one trace."""
 
 import os
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import pkcs12
 from playwright.async_api import Page, async_playwright, expect
 
 from embedded.platform_api import until
@@ -90,3 +93,47 @@ async def test_the_renewal_is_one_trace_through_every_service(stack: Stack):
         } == SERVICES
 
     await until(traced, what="one trace from the operator's request to the mails", within_s=30)
+
+
+async def test_a_contact_fetches_a_client_certificate_and_reports_its_loss(stack: Stack, page: Page):
+    demo, texts = stack.demo, len(await stack.sms())
+    contact = {"contact_name": "Ana", "email": "contact@exemplo.example", "mobile": "+351910000009"}
+    order = {"client_service_id": demo["client_service"]["id"], "client_name": "e-banking", **contact}
+    order = await stack.issuer.post("client-certificates", order)
+
+    async def mailed() -> list[dict[str, str]]:
+        return await stack.mails(contact["email"])
+
+    letter = (await until(mailed, what="the mail with the link", within_s=40))[0]["text"]
+    links = {kind: re.findall(rf"http\S+/client-certificates/{kind}/\S+", letter)[0] for kind in ("retrieval", "loss")}
+    await page.goto(links["retrieval"])
+    assert await fits(page)
+    password = await newest_otp(stack.status["mailbox"]["url"], after=texts)
+    await page.get_by_label("One-time password").fill("000000" if password != "000000" else "000001")
+    await page.get_by_role("button", name="Continue").click()
+    await expect(page.get_by_role("alert")).to_contain_text("Attempts left: 4")
+    await page.get_by_label("One-time password").fill(password)
+    await page.get_by_role("button", name="Continue").click()
+    await page.get_by_label("Certificate signing request").fill("-----BEGIN CERTIFICATE REQUEST----\nMII=\n-----END")
+    await page.get_by_role("button", name="Issue the certificate").click()
+    await expect(page.get_by_role("alert")).to_contain_text("line 1 ends with 4 hyphens instead of 5")
+    assert await fits(page)
+    async with page.expect_download() as fetched:
+        await page.get_by_role("link", name="Download the file").click()
+    file = Path(await (await fetched.value).path()).read_bytes()
+
+    async def texted() -> str:
+        return next((each["text"] for each in await stack.sms() if "opens the file" in each["text"]), "")
+
+    opens = (await until(texted, what="the file's password", within_s=40)).split()[1]
+    _, certificate, _ = pkcs12.load_key_and_certificates(file, opens.encode())
+    issued = await stack.issuer.get(f"client-certificates/{order['id']}")
+    assert certificate is not None
+    assert issued["sha256"] == certificate.fingerprint(SHA256()).hex()
+    await page.goto(links["retrieval"])
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("was handed out")
+    await page.goto(links["loss"])
+    assert await fits(page)
+    await page.get_by_role("button", name="Block the certificate now").click()
+    await expect(page.get_by_role("heading", level=1)).to_contain_text("is blocked")
+    assert (await stack.issuer.get(f"client-certificates/{order['id']}"))["status"] == "withdrawn"

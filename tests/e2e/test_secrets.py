@@ -1,6 +1,7 @@
 """The canary (control 38): the whole flow with every log at DEBUG, right codes and wrong ones; then no secret is anywhere."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -8,6 +9,7 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
 from embedded.platform_api import until
 from embedded.searching import finds, known_to_ca, written
@@ -19,6 +21,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 PORT_BASE = 17_600
 LOG_LEVEL = "DEBUG"
 PERSONAL = "canary-in-a-personal-message"
+CONTACT = "canary@exemplo.example"
+PRIVATE_KEY = "-----BEGIN PRIVATE KEY-----\ncanary-private-key\n-----END PRIVATE KEY-----"
 
 
 class Seen:
@@ -160,14 +164,55 @@ async def test_a_personal_message(seen: Seen):
     await until(delivered, what="the message")
 
 
+async def test_a_client_certificate_is_fetched(seen: Seen):
+    before = await sms_count(seen.mailbox)
+    contact = {"contact_name": "Canary", "email": CONTACT, "mobile": "+351910000009"}
+    service = seen.stack.demo["client_service"]["id"]
+    order = await seen.call("POST", "client-certificates", {"client_service_id": service, "client_name": "canary", **contact})
+
+    async def mailed() -> list[dict[str, Any]]:
+        return await seen.stack.mails(CONTACT)
+
+    mail = (await until(mailed, what="the link"))[0]["text"]
+    links = {kind: str(re.findall(rf"http\S+/client-certificates/{kind}/\S+", mail)[0]) for kind in ("retrieval", "loss")}
+    otp, wrong = await seen.new_otp(before)
+    jar = aiohttp.CookieJar(unsafe=True)
+    async with aiohttp.ClientSession(cookie_jar=jar) as browser:
+        for password in (wrong, otp):
+            async with browser.post(f"{links['retrieval']}/password", data={"password": password}) as answer:
+                seen.answers.append(("the contact's page", await answer.text()))
+        async with browser.post(f"{links['retrieval']}/request", data={"csr": PRIVATE_KEY}) as answer:
+            assert answer.status == 422
+            seen.answers.append(("the contact's page", await answer.text()))
+        async with browser.get(f"{links['retrieval']}/file") as answer:
+            file = await answer.read()
+        seen.secrets |= {f"{kind} link": link.rpartition("/")[2] for kind, link in links.items()}
+        seen.secrets |= {f"cookie {cookie.key[-4:]}": cookie.value for cookie in jar}
+
+    async def texted() -> list[str]:
+        texts = [each["text"] for each in await seen.stack.sms()]
+        return [match[0] for text in texts if (match := re.search(r"([a-z0-9]{5}-){3}[a-z0-9]{5}", text))]
+
+    (password,) = await until(texted, what="the file's password")
+    key, _, _ = pkcs12.load_key_and_certificates(file, password.encode())
+    assert key is not None
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    seen.secrets |= {"file's password": password, "client's key": pem.splitlines()[1]}
+    assert (await seen.call("GET", f"client-certificates/{order['id']}"))["status"] == "issued"
+
+
 async def test_no_secret_is_anywhere(seen: Seen):
     async def mailed() -> list[tuple[str, str]]:
-        return [("mail", f"{each['text']}{each['html']}") for each in await seen.stack.mails() if PERSONAL not in each["text"]]
+        return [
+            ("mail", f"{each['text']}{each['html']}")
+            for each in await seen.stack.mails()
+            if PERSONAL not in each["text"] and CONTACT not in each["to"]
+        ]
 
     places = [*await until(mailed, what="the mail about the renewal"), *await written(seen.stack), *seen.answers]
     assert all("LOG_LEVEL=DEBUG" in text for where, text in places if where.endswith("environ"))
     secrets = {**seen.secrets, **kept_secrets(seen.stack), "personal message": PERSONAL, "wrong PIN": "864209"}
-    secrets |= {f"{word} typed": f"canary-{word}" for word in ("wrong-password", "wrong-token", "client-secret")}
+    secrets |= {f"{word} typed": f"canary-{word}" for word in ("wrong-password", "wrong-token", "client-secret", "private-key")}
     told = finds(places, {"id": seen.stack.demo["certificate_id"]})
     for searched in ("logs/ca-connector.log", "topic ca-access", "ca-connector's table", "notifier's table", "answer to GET"):
         assert any(f"id in {searched}" in each for each in told), f"{searched} was not searched"
@@ -190,7 +235,7 @@ def kept_secrets(stack: Stack) -> dict[str, str]:
         "password at the CA": user.password,
     }
     for file in (stack.state / "secrets").rglob("*"):
-        if file.is_file() and file.name not in {"service-keys.json", "mailbox-certificate.pem"}:
+        if file.is_file() and file.name != "service-keys.json" and "BEGIN CERTIFICATE" not in file.read_text():
             found[f"{file.parent.name}'s {file.name}"] = secret_part(file)
     return found
 

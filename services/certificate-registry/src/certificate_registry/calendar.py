@@ -4,7 +4,6 @@ import asyncio
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from certificate_registry import letters
@@ -12,7 +11,8 @@ from certificate_registry.posting import Post
 from certificate_registry.storage import client_certificates, retrievals
 from certificate_registry.storage.audit_trail import record
 from certificate_registry.storage.client_certificate_tables import ClientCertificateRow
-from certificate_registry.storage.tables import AccountRow, ClientServiceRow, OperatorRow
+from certificate_registry.storage.tables import AccountRow, ClientServiceRow
+from certificate_registry.telling_operators import tell_operators
 from hosting import Clock
 from hosting.database import Sessions
 from observability import get_logger, untraced
@@ -60,24 +60,11 @@ class Calendar:
                 self._record(session, "warned", row, now, days=after.warned_days)
 
     async def _warn(self, session: AsyncSession, service: ClientServiceRow, row: ClientCertificateRow, days: int) -> None:
-        """A mail to each active operator of the account, under an id of its own for each threshold."""
         account = await session.get_one(AccountRow, row.account_id)
-        of_account = select(OperatorRow).where(OperatorRow.account_id == row.account_id, OperatorRow.status == "active")
         assert row.valid_until is not None
-        for operator in (await session.scalars(of_account)).all():
-            told = letters.letter(
-                "expiring",
-                operator.language,
-                message_id=letters.id_of(row.id, f"expiring|{days}|{operator.id}"),
-                to=operator.email,
-                operator=operator.name,
-                client_name=row.client_name,
-                service=service.name,
-                days=days,
-                until=letters.local(row.valid_until, account.zone),
-                orders=f"{self._public_url}/api/v1/client-certificates",
-            )
-            await self._post.put(session, told, useless_from=row.valid_until)
+        until = letters.local(row.valid_until, account.zone)
+        once, url = f"expiring|{days}", self._public_url
+        await tell_operators(session, self._post, service, row, "expiring", once=once, public_url=url, days=days, until=until)
 
     def _record(self, session: AsyncSession, action: str, row: ClientCertificateRow, now: datetime, **detail: int) -> None:
         record(

@@ -21,6 +21,7 @@ from certificate_registry.storage import client_certificates, retrievals
 from certificate_registry.storage.audit_trail import record
 from certificate_registry.storage.client_certificate_tables import ClientCertificateRow, RetrievalRow
 from certificate_registry.storage.tables import AccountRow
+from certificate_registry.telling_operators import tell_operators
 from hosting import Clock
 from hosting.database import Sessions
 
@@ -243,13 +244,18 @@ class HandingOut:
         return row
 
     async def report_loss(self, token: str) -> None:
-        """Blocks the certificate, or the order, at once. Repeated, nothing more happens. Raises LinkOver or CertificateOver."""
+        """Blocks the certificate, or the order, at once, and tells the operators. Repeated, nothing more.
+
+        Raises LinkOver or CertificateOver.
+        """
         certificate_id = (await self.lost(token)).id
         async with self.sessions.begin() as session:
             service, row = await client_certificates.locked(session, certificate_id)
             was_issued, now = row.status == "issued", self.clock()
             reason = "The contact reported a loss."
-            await client_certificates.withdraw(session, row, by="contact", actor=CONTACT, reason=reason, now=now)
+            fresh = await client_certificates.withdraw(session, row, by="contact", actor=CONTACT, reason=reason, now=now)
+            if fresh:
+                await tell_operators(session, self.post, service, row, "lost", once="lost", public_url=self.public_url)
             if was_issued:
                 await client_certificates.tell_service(session, service, "client-certificate-withdrawn", now)
 

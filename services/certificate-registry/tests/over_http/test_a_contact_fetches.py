@@ -271,9 +271,12 @@ async def test_a_reported_loss_blocks_at_once_and_for_good(contact, phone, clien
     await contact.enter()
     await contact.go("GET", "/file")
     await contact.handed_out()
+    lost = phone.path("loss")
     for _ in range(2):
-        answer = await contact.registry.call("POST", phone.path("loss"))
+        answer = await contact.registry.call("POST", lost)
         assert (answer.status, "is blocked" in answer.text) == (200, True)
+        await contact.mailed()
+    assert [mail["subject"] for mail in phone.mails()[1:]] == ["Client certificate “e-banking” was reported as lost"]
     shown = await contact.shown()
     assert (shown["status"], shown["withdrawn_by"]) == ("withdrawn", "contact")
     async with contact.registry.sessions() as session:

@@ -12,6 +12,7 @@ LISTS = {
     "operators": (200, 200, 200, 200),
     "certificates": (200, 404, 200, 200),
     "client-services": (200, 200, 200, 200),
+    "client-certificates": (200, 200, 200, 200),
     "certificate-authorities": (200, 404, 404, 200),
     "notices": (200, 200, 200, 200),
     "audit-trail": (200, 200, 200, 200),

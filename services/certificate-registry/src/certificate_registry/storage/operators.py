@@ -59,6 +59,12 @@ async def by_email(session: AsyncSession, email: str, *, lock: bool = False) -> 
     return (await session.scalars(statement.with_for_update() if lock else statement)).one_or_none()
 
 
+async def active_of(session: AsyncSession, account_id: UUID) -> list[OperatorRow]:
+    """The account's active operators, who are told what concerns it."""
+    of_account = select(OperatorRow).where(OperatorRow.account_id == account_id, OperatorRow.status == "active")
+    return list(await session.scalars(of_account.order_by(OperatorRow.id)))
+
+
 def count_login(operator: OperatorRow, now: datetime) -> bool:
     """Counts one attempt on the locked row; false where the operator is locked out and nothing may be compared."""
     if operator.locked_until is not None:
