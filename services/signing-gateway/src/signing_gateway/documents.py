@@ -17,12 +17,11 @@ from asn1crypto import cms
 from hosting import Clock
 from observability import get_logger
 from signing_gateway.algorithms import SigningAlgorithm
-from signing_gateway.document_refusals import DocumentRefused, SignedNotDelivered
+from signing_gateway.document_refusals import DocumentRefused, SignedNotDelivered, TimestampsAway
 from signing_gateway.evidence import Evidence, Evidences
 from signing_gateway.pdf.jobs import Box, Complete, Prepare, Prepared, Refused, Word
 from signing_gateway.pdf_processes import PdfProcesses
 from signing_gateway.permission import KnownCertificate
-from signing_gateway.refusals import PassesByItself
 from signing_gateway.seals import Seal, chain_from, with_evidence
 from signing_gateway.signing import Order, Signer
 from signing_gateway.timestamps import TimestampAuthority, chain_of
@@ -106,9 +105,11 @@ class DocumentSigner:
                 self._finished(seal, each, base64.b64decode(signature), evidence)
                 for each, signature in zip(ready, signatures, strict=True)
             )
-        except (PassesByItself, Refused) as fault:
-            log.warning("documents were signed and could not be finished", count=len(ready), reason=str(fault))
+        except (TimestampsAway, Refused) as fault:
             raise SignedNotDelivered(str(fault).removesuffix(" Nothing was signed. Try again.")) from None
+        except Exception as fault:
+            log.exception("documents were signed and could not be finished", count=len(ready))
+            raise SignedNotDelivered("something failed on our side.") from fault
 
     async def _foreseen(self, seal: Seal, papers: Sequence[Pdf | Digest]) -> tuple[cms.ContentInfo | None, Evidence]:
         """A timestamp over nothing, which shows that there is an authority and how large its tokens are, and all evidence."""

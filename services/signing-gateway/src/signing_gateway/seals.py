@@ -58,16 +58,17 @@ class Seal:
 
 def with_evidence(sealed: cms.ContentInfo, evidence: Evidence) -> cms.ContentInfo:
     """A CMS signature of level B-LT: the evidence stands beside what is signed (EN 319 122-1 §5.5, RFC 5940)."""
-    signed = sealed["content"]
+    whole = cms.ContentInfo.load(sealed.dump())
+    signed = whole["content"]
     known = {choice.dump() for choice in signed["certificates"]}
-    found = [cms.CertificateChoices("certificate", each) for each in evidence.certificates]
+    found = (cms.CertificateChoices("certificate", each) for each in evidence.certificates)
     lists = [cms.RevocationInfoChoice("crl", each) for each in evidence.crls]
     answers = [
         cms.RevocationInfoChoice("other", {"other_rev_info_format": "ocsp_response", "other_rev_info": each})
         for each in evidence.ocsps
     ]
-    parts = {name: signed[name] for name in ("digest_algorithms", "encap_content_info", "signer_infos")}
-    certificates = [*signed["certificates"], *(choice for choice in found if choice.dump() not in known)]
-    version = "v5" if answers else signed["version"]  # RFC 5652 §5.1
-    told = cms.SignedData({"version": version, **parts, "certificates": certificates, "crls": [*lists, *answers]})
-    return cms.ContentInfo({"content_type": "signed_data", "content": told})
+    signed["certificates"] = [*signed["certificates"], *(choice for choice in found if choice.dump() not in known)]
+    signed["crls"] = [*lists, *answers]
+    if answers:
+        signed["version"] = "v5"  # RFC 5652 §5.1
+    return whole

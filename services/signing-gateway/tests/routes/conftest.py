@@ -272,11 +272,6 @@ async def bed(a: Any, neighbours: Bed) -> AsyncIterator[Bed]:
         yield await running(bed, stack)
 
 
-@pytest.fixture
-def start() -> Callable[[Bed, AsyncExitStack], Any]:
-    return running
-
-
 async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
     """Starts the gateway's own parts."""
     issuer = TokenIssuer("signing-gateway", an_ed25519_pem(), lambda: bed.now)

@@ -26,10 +26,18 @@ class Sandbox:
     root: x509.Certificate
 
 
-@pytest.fixture
-async def sandbox(tmp_path: Path, listen: Callable[[Any, AsyncExitStack], Any]) -> AsyncIterator[Sandbox]:
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    """A folder with the CA's keys, made once, and the port that its certificates name."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
+    return tmp_path_factory.mktemp("sandbox"), port
+
+
+@pytest.fixture
+async def sandbox(tmp_path: Path, kept: tuple[Path, int], listen: Callable[..., Any]) -> AsyncIterator[Sandbox]:
+    keys, port = kept
+    (tmp_path / "keys").symlink_to(keys)
     url = f"http://localhost:{port}"
     secrets = dict.fromkeys(("client_secret", "user_password", "user_pin", "sms_token"), "x")
     people = {"user_name": "maria.silva", "user_mobile": "+351910000001", "redirect_uri": "", "sms_url": ""}
@@ -44,7 +52,7 @@ async def sandbox(tmp_path: Path, listen: Callable[[Any, AsyncExitStack], Any]) 
 
 
 @pytest.fixture(params=["A-SEAL-1"])
-async def bed(request: Any, a: Any, neighbours: Any, sandbox: Sandbox, start: Any) -> AsyncIterator[Any]:
+async def bed(request: Any, a: Any, neighbours: Any, sandbox: Sandbox, run: Any) -> AsyncIterator[Any]:
     """As the usual one, with a credential of the sandbox."""
     bed, credential = neighbours, sandbox.authority.credentials[request.param]
     key = {"key_algorithm": "EC", "key_bits": 256} if credential.plan.kind == "EC" else {}
@@ -55,7 +63,7 @@ async def bed(request: Any, a: Any, neighbours: Any, sandbox: Sandbox, start: An
     for event in (bed.account, bed.certificate, bed.service, a.grant(bed.certificate.certificate_id)):
         bed.known.apply()[type(event)](event)
     async with AsyncExitStack() as stack:
-        yield await start(bed, stack)
+        yield await run(bed, stack)
 
 
 @pytest.fixture
@@ -73,5 +81,21 @@ def sign(bed: Any) -> Callable[..., Any]:
             written.append(document)
         body = {"credentialID": str(bed.certificate.certificate_id), **({"documents": written} if written else {}), **members}
         return await bed.post("/csc/v2/signatures/signDoc", body)
+
+    return asked
+
+
+@pytest.fixture
+def http_key(bed: Any) -> Callable[..., Any]:
+    """Signs a PDF under one Idempotency-Key; the body."""
+
+    async def asked(document: bytes) -> Any:
+        algorithm = {"signature_format": "P", "signAlgo": "1.2.840.113549.1.1.11"}
+        documents = [{"document": base64.b64encode(document).decode(), **algorithm}]
+        body = {"credentialID": str(bed.certificate.certificate_id), "documents": documents}
+        headers = {"Authorization": f"Bearer {bed.token}", "Idempotency-Key": '"one"'}
+        async with bed.http.post(f"{bed.url}/csc/v2/signatures/signDoc", json=body, headers=headers) as answer:
+            assert answer.status == 200, await answer.text()
+            return await answer.json()
 
     return asked
