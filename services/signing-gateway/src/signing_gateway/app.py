@@ -22,6 +22,7 @@ from signing_gateway.evidence import Evidences
 from signing_gateway.outside import Outside
 from signing_gateway.pdf_processes import PdfProcesses
 from signing_gateway.projections import Known
+from signing_gateway.rates import Rates
 from signing_gateway.routes import Access, Documents, Door, Once, Placing, api
 from signing_gateway.settings import Settings
 from signing_gateway.signing import CURRENT_WITHIN, Signer
@@ -56,7 +57,8 @@ def build(settings: Settings, clock: Clock) -> App:
     holder = f"{socket.gethostname()[:50]}.{os.getpid()}.{uuid4().hex[:12]}"
     asker = Asker(monitor, known.spendable_epoch, holder, draining=known.draining)
     signer = Signer(known=known, topics=topics, asker=asker, connector=connector, teller=teller, clock=clock)
-    access = Access(known, topics, AccessTokens(settings.token_key.get_secret_value(), settings.public_url, clock), clock)
+    tokens = AccessTokens(settings.token_key.get_secret_value(), settings.public_url, clock)
+    access = Access(known, topics, tokens, Rates(settings.requests_per_minute), clock)
 
     presence, sessions = Presence(engine), sessions_of(engine)
     kept = timedelta(hours=settings.answers_kept_hours)

@@ -236,6 +236,14 @@ class AccountNotActive(Refused):
         self.facts = {"status": status}
 
 
+class RateExceeded(Refused):
+    """The client service sent more requests than it may. `headers` tell it of its rate."""
+
+    def __init__(self, retry_after: int, headers: list[tuple[bytes, bytes]]) -> None:
+        super().__init__("This client service sends too many requests. Nothing was signed. Send it again later.")
+        self.retry_after, self.headers = retry_after, headers
+
+
 # What the certificate authority said
 
 

@@ -39,6 +39,7 @@ from signing_gateway.evidence import Evidences
 from signing_gateway.outside import Outside
 from signing_gateway.pdf_processes import PdfProcesses
 from signing_gateway.projections import Known
+from signing_gateway.rates import Rates
 from signing_gateway.routes import Access, Documents, Door, Once, Placing, api
 from signing_gateway.signing import Signer
 from signing_gateway.storage.activations import Activations
@@ -169,6 +170,7 @@ class Bed:
     database_url: str = ""
     presence: Any = None
     deferring: Any = None
+    per_minute: int = 12_000
 
     def told(self, event: Any, **changes: Any) -> None:
         """The bus says that something changed."""
@@ -290,7 +292,7 @@ async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
     )
     bed.tokens = AccessTokens(an_ed25519_pem(), "http://gateway.test", lambda: bed.now)
     bed.token = bed.renewed_token()
-    access = Access(bed.known, bed.topics, bed.tokens, lambda: bed.now)
+    access = Access(bed.known, bed.topics, bed.tokens, Rates(bed.per_minute), lambda: bed.now)
     outside = Outside(Allowed.of(bed.sandbox_host))
     authority = TimestampAuthority(outside, bed.timestamp_url)
     bed.processes = PdfProcesses(1)

@@ -9,10 +9,11 @@ from urllib.parse import parse_qsl, unquote_plus
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from hosting import Clock, host_utc
+from hosting import Clock, boottime, host_utc
 from signing_gateway.access_tokens import LIFETIME, AccessTokens
 from signing_gateway.permission import KnownCertificate, KnownService
 from signing_gateway.projections import Known
+from signing_gateway.rates import Rates
 from signing_gateway.refusals import (
     CertificateNeeded,
     CertificateNotTheirs,
@@ -21,11 +22,13 @@ from signing_gateway.refusals import (
     GrantTypeUnsupported,
     InvalidRequest,
     NotCurrent,
+    RateExceeded,
     ScopeInvalid,
     TokenInvalid,
 )
 from signing_gateway.routes.answers import answer
 from signing_gateway.routes.bodies import body_of
+from signing_gateway.routes.direct import RATE
 from signing_gateway.routes.door import SHOWN
 
 NOBODY = bytes(32)  # compared with when the client is unknown, so that it takes the same time (ASVS 6.3.8)
@@ -44,8 +47,18 @@ class CaughtUp(Protocol):
 class Access:
     """Knows client services by their secret, by their token and by their TLS client certificate, whose time is the host's."""
 
-    def __init__(self, known: Known, topics: CaughtUp, tokens: AccessTokens, clock: Clock, real_time: Clock = host_utc) -> None:
-        self._known, self._topics, self.tokens, self.now, self._real_time = known, topics, tokens, clock, real_time
+    def __init__(
+        self,
+        known: Known,
+        topics: CaughtUp,
+        tokens: AccessTokens,
+        rates: Rates,
+        clock: Clock,
+        *,
+        real_time: Clock = host_utc,
+    ) -> None:
+        self._known, self._topics, self.tokens, self._rates = known, topics, tokens, rates
+        self.now, self._real_time = clock, real_time
 
     def log_in(self, client_id: str, client_secret: str) -> KnownService:
         """The client service with this id and secret. Raises ClientUnknown, without saying which of them is wrong."""
@@ -58,7 +71,7 @@ class Access:
         raise ClientUnknown
 
     def service(self, request: Request) -> KnownService:
-        """The client service whose access token the request carries. Raises TokenInvalid."""
+        """The client service whose access token the request carries. Raises TokenInvalid, RateExceeded, and as `identified`."""
         service = self._known.services.get(self.tokens.read(request.headers.get("authorization")))
         if service is None or service.status == "deleted":
             if not self._topics.caught_up:
@@ -66,6 +79,11 @@ class Access:
             raise TokenInvalid("The client service of this access token does not exist.")
         request.state.client_service_id = service.id  # for the log line of a refusal
         self.identified(service, request.scope.get(SHOWN))
+        try:
+            request.scope[RATE] = self._rates.spend(service.id, boottime())
+        except RateExceeded as why:
+            request.scope[RATE] = why.headers
+            raise
         return service
 
     def identified(self, service: KnownService, shown: str | None) -> None:

@@ -51,6 +51,7 @@ REFUSALS: dict[type[refusals.Refused], tuple[int, str, str]] = {
     refusals.AccountNotActive: (403, "access_denied", "account-not-active"),
     refusals.AccessRefused: (403, "access_denied", "authority-refused-access"),
     refusals.AuthorityRefused: (400, "invalid_request", "authority-refused"),
+    refusals.RateExceeded: (429, "temporarily_unavailable", "rate-exceeded"),
     refusals.PassesByItself: (503, "temporarily_unavailable", "try-again"),
     refusals.Draining: (503, "temporarily_unavailable", "draining"),
     refusals.MonitorAway: (503, "temporarily_unavailable", "allowance-unavailable"),

@@ -7,7 +7,10 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
+
+RATE = "rate"
+"""The scope's member with the headers that tell a client service of its rate, once it is known."""
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]
 
@@ -30,7 +33,7 @@ class DirectRoutes(FastAPI):
         """ASGI."""
         route = self.direct.get(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
         if route is None:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, _with_rate(scope, send))
             return
         scope["route"] = route  # whose path the metrics name
         request = Request(scope, receive)
@@ -41,6 +44,7 @@ class DirectRoutes(FastAPI):
             handler, known = self._handler(why)
             response = await handler(request, why)
             fault = None if known else why
+        response.raw_headers += scope.get(RATE, ())
         await response(scope, receive, send)
         if fault is not None:
             raise fault
@@ -50,3 +54,12 @@ class DirectRoutes(FastAPI):
         handlers: dict[Any, Any] = self.exception_handlers
         kind = next(kind for kind in type(why).__mro__ if kind in handlers)
         return handlers[kind], kind is not Exception
+
+
+def _with_rate(scope: Scope, send: Send) -> Send:
+    async def told(message: Message) -> None:
+        if message["type"] == "http.response.start" and RATE in scope:
+            message["headers"] = [*message["headers"], *scope[RATE]]
+        await send(message)
+
+    return told
