@@ -1,5 +1,7 @@
 """What the registry hears: grants (which suspend), usage and notices (which it shows)."""
 
+from collections.abc import Sequence
+
 from certificate_registry.storage import grants, notices
 from certificate_registry.storage.client_services import suspend_activated_before
 from contracts import AccessGrant, NoticeFailed, NoticeSent, Usage
@@ -11,32 +13,30 @@ from observability import get_logger
 log = get_logger(__name__)
 
 
-async def take_in_grant(sessions: Sessions, clock: Clock, grant: AccessGrant) -> None:
-    """Keeps the newest word and suspends whoever was activated for an epoch that is over.
+async def take_in_grants(sessions: Sessions, clock: Clock, told: Sequence[AccessGrant]) -> None:
+    """Keeps the newest word on each and suspends whoever was activated for an epoch that is over, in one transaction.
 
     Told twice, late or again from the beginning, it changes nothing more: an older version is passed over.
     """
     async with sessions.begin() as session:
-        if not await grants.keep_grant(session, grant) or grant.last_expired is None:
-            return
-        count = await suspend_activated_before(session, grant.certificate_id, grant.last_expired.epoch, clock())
-    if count:
-        log.info("client services suspended", certificate_id=str(grant.certificate_id), count=count)
+        news = await grants.keep_grants(session, told)
+        ended = {grant.certificate_id: grant.last_expired.epoch for grant in news if grant.last_expired is not None}
+        suspended = await suspend_activated_before(session, ended, clock())
+    if suspended:
+        log.info("client services suspended", count=len(suspended), client_service_ids=[str(one) for one in suspended])
 
 
 def consumers(hearing: Hearing, sessions: Sessions, clock: Clock) -> None:
     """Registers them all."""
 
-    @hearing.hears(AccessGrant)
-    async def on_access_grant(heard: Heard) -> None:
-        assert isinstance(heard.event, AccessGrant)
-        await take_in_grant(sessions, clock, heard.event)
+    @hearing.hears_batch(AccessGrant)
+    async def on_access_grants(batch: list[Heard]) -> None:
+        await take_in_grants(sessions, clock, [heard.event for heard in batch])
 
-    @hearing.hears(Usage)
-    async def on_usage(heard: Heard) -> None:
-        assert isinstance(heard.event, Usage)
+    @hearing.hears_batch(Usage)
+    async def on_usages(batch: list[Heard]) -> None:
         async with sessions.begin() as session:
-            await grants.keep_usage(session, heard.event)
+            await grants.keep_usages(session, [heard.event for heard in batch])
 
     @hearing.hears(NoticeSent, NoticeFailed)
     async def on_notice(heard: Heard) -> None:

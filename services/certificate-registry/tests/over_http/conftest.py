@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from certificate_registry.calendar import Calendar
 from certificate_registry.client_ca import ClientCa, new_client_ca
 from certificate_registry.connector import Connector
-from certificate_registry.consumers import take_in_grant
+from certificate_registry.consumers import take_in_grants
 from certificate_registry.handing_out import HandingOut
 from certificate_registry.issuing import Issuer
 from certificate_registry.notifier import Notifier
@@ -137,7 +137,7 @@ class Registry:
 
     async def hear(self, grant: AccessGrant) -> None:
         """The grant monitor tells."""
-        await take_in_grant(self.sessions, self.clock, grant)
+        await take_in_grants(self.sessions, self.clock, [grant])
 
     async def issuer(self) -> tuple[UUID, str]:
         """An active account and its issuer's token."""

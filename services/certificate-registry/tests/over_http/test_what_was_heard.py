@@ -17,7 +17,7 @@ async def test_usage_is_shown_by_its_highest_version(registry, make):
     for version, total in ((2, 20), (1, 10), (2, 99)):
         usage = Usage(client_service_id=made.json["id"], version=version, certificate_id=certificate, total=total, days=[])
         async with registry.sessions.begin() as session:
-            await grants.keep_usage(session, usage)
+            await grants.keep_usages(session, [usage])
     assert (await registry.call("GET", path, token)).json["total"] == 20
 
 

@@ -38,7 +38,7 @@ def _hear_ca_access(hearing: Hearing, sessions: Sessions, clock: Clock) -> None:
         _refuse_impossible(event)
         async with (
             sessions.begin() as session,
-            books_of(session, [event.certificate_id], now=clock(), host_now=host_utc()) as books,
+            books_of(session, [event.certificate_id], now=clock(), host_now=host_utc(), blocks=False) as books,
         ):
             if isinstance(event, CaAccessGranted):
                 books.open(event)
@@ -58,10 +58,11 @@ def _hear_signatures(hearing: Hearing, sessions: Sessions, clock: Clock) -> None
         batch again, one event at a time, to find out which one it was.
         """
         refused: list[tuple[SignatureApplied, UsageDiscrepancy]] = []
+        certificates = {heard.event.certificate_id for heard in batch}
         allowances = {heard.event.allowance_id for heard in batch}
         async with (
             sessions.begin() as session,
-            books_of(session, allowances=allowances, now=clock(), host_now=host_utc()) as books,
+            books_of(session, certificates, allowances, now=clock(), host_now=host_utc(), blocks=False) as books,
         ):
             for heard in batch:
                 try:
@@ -99,7 +100,7 @@ def _hear_registry(hearing: Hearing, sessions: Sessions, clock: Clock) -> None:
         async with sessions.begin() as session:
             if await keep_account(session, account):
                 certificates = await certificates_of(session, account.account_id)
-                async with books_of(session, certificates, now=clock(), host_now=host_utc()):
+                async with books_of(session, certificates, now=clock(), host_now=host_utc(), blocks=False):
                     pass  # closing the books sets each grant's next due instant anew
 
     @hearing.hears(Certificate)
@@ -110,7 +111,7 @@ def _hear_registry(hearing: Hearing, sessions: Sessions, clock: Clock) -> None:
         _refuse_impossible(certificate)
         async with sessions.begin() as session:
             if await keep_certificate(session, certificate):
-                async with books_of(session, [certificate.certificate_id], now=clock(), host_now=host_utc()):
+                async with books_of(session, [certificate.certificate_id], now=clock(), host_now=host_utc(), blocks=False):
                     pass  # as above
 
 

@@ -15,6 +15,7 @@ from grant_monitor.storage.due import (
     nearest_epochs,
     open_blocks,
     purge_blocks,
+    what_waits,
 )
 from grant_monitor.storage.usage import BATCH, usage_to_tell
 from hosting import Clock, host_utc
@@ -43,7 +44,15 @@ class Patrol:
 
     async def round(self) -> bool:
         """One round; whether it found more than it could do."""
-        done = [await step() for step in (self.sweep, self.do_due, self.tell_counted, self.tell_usage)]
+        async with self._sessions.begin() as session:
+            waits = await what_waits(session, now=self._clock(), host_now=host_utc())
+        steps = {
+            self.sweep: waits.blocks,
+            self.do_due: waits.due,
+            self.tell_counted: waits.counted,
+            self.tell_usage: waits.usage,
+        }
+        done = [await step() for step, found in steps.items() if found]
         return any(count >= BATCH for count in done)
 
     async def do_due(self) -> int:
@@ -54,7 +63,7 @@ class Patrol:
             if not due:
                 return 0
             with tracer(__name__).start_as_current_span("grants due"):
-                async with books_of(session, due, now=now, host_now=host_now) as books:
+                async with books_of(session, due, now=now, host_now=host_now, lock="held", blocks=False) as books:
                     for certificate_id in due:
                         books.review(certificate_id)
         return len(due)
@@ -66,7 +75,7 @@ class Patrol:
             found = await grants_with_overdue_blocks(session, host_now)
             if not found:
                 return 0
-            async with books_of(session, found, now=now, host_now=host_now, lock="skip", overdue=True) as books:
+            async with books_of(session, found, now=now, host_now=host_now, lock="skip", overdue=True, blocks=False) as books:
                 overdue = len(books.allowances)
                 books.sweep()
         log.warning("blocks were forfeited", blocks=overdue)
@@ -77,7 +86,7 @@ class Patrol:
         now, host_now = self._clock(), host_utc()
         async with self._sessions.begin() as session:
             counted = await grants_to_tell(session, host_now)
-            async with books_of(session, counted, now=now, host_now=host_now):
+            async with books_of(session, counted, now=now, host_now=host_now, lock="held", blocks=False):
                 return len(counted)
 
     async def tell_usage(self) -> int:

@@ -37,7 +37,7 @@ async def retell_grants(sessions: Sessions, clock: Clock) -> int:
     while True:
         async with sessions.begin() as session:
             certificates = await grants_after(session, last)
-            async with books_of(session, certificates, now=clock(), host_now=host_utc()) as books:
+            async with books_of(session, certificates, now=clock(), host_now=host_utc(), blocks=False) as books:
                 for certificate_id in books.grants:
                     books.tell_again(certificate_id)
         if not certificates:

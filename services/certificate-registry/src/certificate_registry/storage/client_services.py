@@ -1,15 +1,16 @@
 """Client services under their locks: suspension after an expiry, and what hangs on a certificate."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, BigInteger, Uuid, bindparam, column, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from certificate_registry.client_service import Standing
 from certificate_registry.storage.audit_trail import record
 from certificate_registry.storage.tables import ClientServiceRow
-from certificate_registry.storage.told import tell
+from certificate_registry.storage.told import tell_all
 
 
 def standing_of(row: ClientServiceRow) -> Standing:
@@ -22,22 +23,22 @@ def write_standing(row: ClientServiceRow, standing: Standing) -> None:
     row.status, row.reason, row.activated_for_epoch = standing.status, standing.reason, standing.activated_for_epoch
 
 
-async def suspend_activated_before(session: AsyncSession, certificate_id: UUID, last_expired_epoch: int, now: datetime) -> int:
-    """Suspends the certificate's services that were activated for an epoch that is over; answers how many."""
+async def suspend_activated_before(session: AsyncSession, ended: Mapping[UUID, int], now: datetime) -> list[UUID]:
+    """Suspends the services that were activated for an epoch that is over, by certificate and its last one; answers their ids."""
+    if not ended:
+        return []
+    arrays = bindparam("certificates", list(ended), ARRAY(Uuid)), bindparam("epochs", list(ended.values()), ARRAY(BigInteger))
+    over = func.unnest(*arrays).table_valued(column("certificate_id", Uuid), column("epoch", BigInteger)).render_derived()
     rows = await session.scalars(
         select(ClientServiceRow)
-        .where(
-            ClientServiceRow.certificate_id == certificate_id,
-            ClientServiceRow.status == "active",
-            ClientServiceRow.activated_for_epoch <= last_expired_epoch,
-        )
+        .join(over, over.c.certificate_id == ClientServiceRow.certificate_id)
+        .where(ClientServiceRow.status == "active", ClientServiceRow.activated_for_epoch <= over.c.epoch)
         .order_by(ClientServiceRow.id)
-        .with_for_update()
+        .with_for_update(of=ClientServiceRow)
     )
-    count = 0
-    for row in rows.all():
-        write_standing(row, standing_of(row).suspended(last_expired_epoch))
-        await tell(session, row, "suspended", now)
+    suspended = list(rows)
+    for row in suspended:
+        write_standing(row, standing_of(row).suspended(ended[row.certificate_id]))
         record(
             session,
             "suspended",
@@ -46,10 +47,10 @@ async def suspend_activated_before(session: AsyncSession, certificate_id: UUID, 
             id=row.id,
             account_id=row.account_id,
             now=now,
-            epoch=last_expired_epoch,
+            epoch=ended[row.certificate_id],
         )
-        count += 1
-    return count
+    await tell_all(session, suspended, "suspended", now)
+    return [row.id for row in suspended]
 
 
 async def of_certificates(session: AsyncSession, certificate_ids: list[UUID]) -> list[ClientServiceRow]:

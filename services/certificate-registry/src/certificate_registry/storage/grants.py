@@ -1,44 +1,61 @@
 """The grant monitor's word on grants and usage: the highest version is kept, whatever order it is heard in."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import select
-from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy import ARRAY, BigInteger, Text, Uuid, bindparam, cast, column, func, select
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from certificate_registry.storage.tables import AccessGrantRow, UsageRow
 from contracts import AccessGrant, Usage
 from hosting.database import Sessions
 
 LOOK_AGAIN_S = 0.05
+TState = TypeVar("TState", AccessGrant, Usage)
 
 
-async def keep_grant(session: AsyncSession, grant: AccessGrant) -> bool:
-    """Keeps the grant if it is newer than what is known; false otherwise. The row stays locked to the transaction's end."""
-    statement = insert(AccessGrantRow).values(
-        certificate_id=grant.certificate_id, version=grant.version, told=grant.model_dump(mode="json")
+async def keep_grants(session: AsyncSession, grants: Iterable[AccessGrant]) -> list[AccessGrant]:
+    """Keeps each grant that is newer than what is known, and answers these. Their rows stay locked to the transaction's end."""
+    newest = _newest((grant.certificate_id, grant) for grant in grants)
+    return [newest[key] for key in await _kept(session, AccessGrantRow.certificate_id, newest)]
+
+
+async def keep_usages(session: AsyncSession, usages: Iterable[Usage]) -> None:
+    """Keeps each usage that is newer than what is known."""
+    await _kept(session, UsageRow.client_service_id, _newest((usage.client_service_id, usage) for usage in usages))
+
+
+def _newest(told: Iterable[tuple[UUID, TState]]) -> dict[UUID, TState]:
+    """Of each the highest version, by rising id: the order in which all lock them."""
+    return dict(sorted(told, key=lambda one: (one[0], one[1].version)))
+
+
+async def _kept(
+    session: AsyncSession, key: InstrumentedAttribute[UUID], newest: Mapping[UUID, AccessGrant | Usage]
+) -> list[UUID]:
+    """The keys of those that were news. One statement, however many there are."""
+    if not newest:
+        return []
+    table, told = key.class_.__table__, list(newest.values())
+    arrays = (
+        bindparam("keys", list(newest), ARRAY(Uuid)),
+        bindparam("versions", [state.version for state in told], ARRAY(BigInteger)),
+        bindparam("states", [state.model_dump_json() for state in told], ARRAY(Text)),
     )
-    return await _kept(session, statement, AccessGrantRow)
-
-
-async def keep_usage(session: AsyncSession, usage: Usage) -> bool:
-    """Keeps the usage if it is newer than what is known; false otherwise."""
-    statement = insert(UsageRow).values(
-        client_service_id=usage.client_service_id, version=usage.version, told=usage.model_dump(mode="json")
-    )
-    return await _kept(session, statement, UsageRow)
-
-
-async def _kept(session: AsyncSession, statement: Insert, kind: type[AccessGrantRow] | type[UsageRow]) -> bool:
-    key = next(iter(kind.__table__.primary_key))
-    newer = statement.on_conflict_do_update(
-        index_elements=[key],
-        set_={"version": statement.excluded.version, "told": statement.excluded.told},
-        where=statement.excluded.version > kind.version,
-    ).returning(key)
-    return (await session.execute(newer)).first() is not None
+    heard = func.unnest(*arrays).table_valued(column("key", Uuid), column("version", BigInteger), column("told", Text))
+    heard = heard.render_derived()
+    rows = select(heard.c.key, heard.c.version, cast(heard.c.told, JSONB)).order_by(heard.c.key)
+    new = insert(table).from_select([key.name, "version", "told"], rows)
+    newer = new.on_conflict_do_update(
+        index_elements=[key.name],
+        set_={"version": new.excluded.version, "told": new.excluded.told},
+        where=new.excluded.version > table.c.version,
+    ).returning(table.c[key.name])
+    return list(await session.scalars(newer))
 
 
 async def grant_of(session: AsyncSession, certificate_id: UUID, *, hold: bool = False) -> AccessGrant | None:

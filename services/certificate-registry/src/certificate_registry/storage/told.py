@@ -3,6 +3,7 @@
 What is deleted is told as a state without personal data, then as a tombstone.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,12 +18,19 @@ TellableRow = AccountRow | OperatorRow | CertificateRow | ClientServiceRow
 
 async def tell(session: AsyncSession, row: TellableRow, cause: str, now: datetime) -> None:
     """Raises the row's version and tells it. A row that existed before is locked by the caller."""
-    row.version += 1
+    await tell_all(session, [row], cause, now)
+
+
+async def tell_all(session: AsyncSession, rows: Sequence[TellableRow], cause: str, now: datetime) -> None:
+    """As `tell`, for any number of rows at once."""
+    for row in rows:
+        row.version += 1
     await session.flush()
-    told = state_of(row, cause)
-    await put(session, told, at=now)
-    if row.status == "deleted":
-        await put_tombstone(session, type(told), told.key, at=now)
+    told = [state_of(row, cause) for row in rows]
+    await put(session, *told, at=now)
+    for row, state in zip(rows, told, strict=True):
+        if row.status == "deleted":
+            await put_tombstone(session, type(state), state.key, at=now)
 
 
 def state_of(row: TellableRow, cause: str) -> Told:

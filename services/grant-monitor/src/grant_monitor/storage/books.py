@@ -4,7 +4,7 @@ Certificates are locked in the order of their ids, so that transactions over sev
 The lock is on `access_grant`; an epoch and its allowances are only written by whoever holds their certificate.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from grant_monitor.allowance import SWEPT_AFTER
 from grant_monitor.books import Books
+from grant_monitor.grant import Cause
 from grant_monitor.metrics import EXPIRY_EFFECT_DELAY
 from grant_monitor.storage.arrays import insert_rows, update_rows
 from grant_monitor.storage.rows import allowance_of, allowance_values, epoch_of, epoch_values, grant_of, grant_values
@@ -27,7 +28,7 @@ from messaging import put
 from observability import get_logger
 
 log = get_logger(__name__)
-Lock = Literal["wait", "skip", "none"]
+Lock = Literal["wait", "skip", "held", "none"]
 
 
 @asynccontextmanager
@@ -40,13 +41,14 @@ async def books_of(
     host_now: datetime,
     lock: Lock = "wait",
     overdue: bool = False,
+    blocks: bool = True,
 ) -> AsyncIterator[Books]:
-    """The books of these certificates, and of those the allowances belong to; written when the block ends well.
+    """The books of these certificates, with these allowances of theirs; written when the block ends well.
 
-    `lock="skip"` leaves out certificates that another transaction holds; `overdue` brings every open allowance of the
-    certificates whose validity is over.
+    `lock="skip"` leaves out certificates that another transaction holds, `"held"` says that this one holds them; `overdue`
+    brings every open allowance of the certificates whose validity is over; `blocks`, how many each holder has open.
     """
-    books = await opened(session, certificates, allowances, now=now, host_now=host_now, lock=lock, overdue=overdue)
+    books = await opened(session, certificates, allowances, now=now, host_now=host_now, lock=lock, overdue=overdue, blocks=blocks)
     before = dict(books.grants), dict(books.epochs), dict(books.allowances)
     yield books
     books.finish()
@@ -68,29 +70,32 @@ async def opened(
     host_now: datetime,
     lock: Lock = "none",
     overdue: bool = False,
+    blocks: bool = True,
 ) -> Books:
     """The books as they are; without a lock, for reading only."""
     books = Books(now, host_now)
-    wanted = set(certificates)
-    if allowances:
-        wanted |= set(
-            await session.scalars(select(ALLOWANCE.c.certificate_id).where(_among(ALLOWANCE.c.allowance_id, allowances)))
-        )
-    if not wanted:
+    if not certificates:
         return books
-    locked = select(ACCESS_GRANT).where(_among(ACCESS_GRANT.c.certificate_id, wanted)).order_by(ACCESS_GRANT.c.certificate_id)
-    if lock != "none":
-        locked = locked.with_for_update(skip_locked=lock == "skip")
-    books.grants = {row.certificate_id: grant_of(row) for row in await session.execute(locked)}
+    query = select(ACCESS_GRANT).where(_among(ACCESS_GRANT.c.certificate_id, certificates))
+    if lock in {"wait", "skip"}:
+        query = query.order_by(ACCESS_GRANT.c.certificate_id).with_for_update(skip_locked=lock == "skip")
+    books.grants = {row.certificate_id: grant_of(row) for row in await session.execute(query)}
     held = list(books.grants)
     if not held:
         return books
     # Each of these is a statement of its own: only one begun after the lock was got sees what its last holder wrote.
-    books.allowances = await _allowances(session, held, allowances, host_now if overdue else None)
+    if allowances or overdue:
+        books.allowances = await _allowances(session, held, allowances, host_now if overdue else None)
     await _read_epochs(session, books)
     await _read_calendars(session, books)
-    await _read_open_blocks(session, books)
+    if blocks:
+        await _read_open_blocks(session, books)
     return books
+
+
+async def owners_of(session: AsyncSession, allowances: Collection[UUID]) -> set[UUID]:
+    """The certificates that these allowances belong to, as far as they were handed out."""
+    return set(await session.scalars(select(ALLOWANCE.c.certificate_id).where(_among(ALLOWANCE.c.allowance_id, allowances))))
 
 
 def _among(column: ColumnElement[UUID], ids: Collection[UUID]) -> ColumnElement[bool]:
@@ -145,9 +150,12 @@ async def _save(session: AsyncSession, table: Table, before: Mapping[Any, Any], 
 
 
 def _say(books: Books) -> None:
-    for told in books.told:
-        if told.cause == "counted":
-            continue
-        log.info("grant told", cause=told.cause, certificate_id=str(told.certificate_id), epoch=told.epoch, version=told.version)
-        if told.cause == "expired" and told.last_expired is not None:
-            EXPIRY_EFFECT_DELAY.observe((books.now - told.last_expired.at).total_seconds())
+    """One line for all that was told for the same cause; what is only counted is said by nobody."""
+    told: defaultdict[Cause, dict[str, int]] = defaultdict(dict)
+    for grant in books.told:
+        if grant.cause == "expired" and grant.last_expired is not None:
+            EXPIRY_EFFECT_DELAY.observe((books.now - grant.last_expired.at).total_seconds())
+        if grant.cause != "counted":
+            told[grant.cause][str(grant.certificate_id)] = grant.epoch
+    for cause, epochs in told.items():
+        log.info("grants told", cause=cause, count=len(epochs), epochs=epochs)

@@ -1,51 +1,80 @@
 """What the patrol looks for: grants by their next due instant, blocks past their validity, counts not yet told."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Select, delete, func, or_, select
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from grant_monitor.allowance import SWEPT_AFTER
 from grant_monitor.grant import TOLD_EVERY, Epoch
 from grant_monitor.storage.rows import epoch_of
 from grant_monitor.storage.tables import ACCESS_GRANT, ALLOWANCE, GRANT_EPOCH
-from grant_monitor.storage.usage import BATCH
+from grant_monitor.storage.usage import BATCH, usage_is_counted
 
 KEPT = timedelta(days=40)  # closed blocks: longer than `signatures` are, so that a replay finds every block it tells of
 
 
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    return ACCESS_GRANT.c.next_due_at <= now
+
+
+def _is_counted(host_now: datetime) -> ColumnElement[bool]:
+    quiet = or_(ACCESS_GRANT.c.told_at.is_(None), ACCESS_GRANT.c.told_at <= host_now - TOLD_EVERY)
+    return and_(ACCESS_GRANT.c.to_tell, quiet)
+
+
+def _is_overdue(host_now: datetime) -> ColumnElement[bool]:
+    return and_(ALLOWANCE.c.state == "open", ALLOWANCE.c.not_after < host_now - SWEPT_AFTER)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Which kinds of work a round has; what another transaction holds just now is among it."""
+
+    blocks: bool
+    due: bool
+    counted: bool
+    usage: bool
+
+
+async def what_waits(session: AsyncSession, *, now: datetime, host_now: datetime) -> Waiting:
+    """One statement, four looks into indexes: most rounds find nothing."""
+    found = select(
+        exists().where(_is_overdue(host_now)).label("blocks"),
+        exists().where(_is_due(now)).label("due"),
+        exists().where(_is_counted(host_now)).label("counted"),
+        exists().where(usage_is_counted(host_now)).label("usage"),
+    )
+    return Waiting(*(await session.execute(found)).one())
+
+
 async def grants_due(session: AsyncSession, now: datetime) -> Collection[UUID]:
     """Certificates whose grant has something due by the clock, the longest overdue first."""
-    return await _free(session, select(ACCESS_GRANT.c.certificate_id).where(ACCESS_GRANT.c.next_due_at <= now), "next_due_at")
+    return await _free(session, _is_due(now), "next_due_at")
 
 
 async def grants_to_tell(session: AsyncSession, host_now: datetime) -> Collection[UUID]:
     """Certificates whose grant was counted on and not told within 2 s."""
-    quiet = or_(ACCESS_GRANT.c.told_at.is_(None), ACCESS_GRANT.c.told_at <= host_now - TOLD_EVERY)
-    return await _free(session, select(ACCESS_GRANT.c.certificate_id).where(ACCESS_GRANT.c.to_tell, quiet), "told_at")
+    return await _free(session, _is_counted(host_now), "told_at")
 
 
-async def _free(session: AsyncSession, query: Select[tuple[UUID]], first: str) -> Collection[UUID]:
-    """Up to 200 of them that no other transaction holds, locked: two patrols at once share the work."""
-    locked = query.order_by(ACCESS_GRANT.c[first]).limit(BATCH).with_for_update(skip_locked=True)
-    return list(await session.scalars(locked))
+async def _free(session: AsyncSession, which: ColumnElement[bool], first: str) -> Collection[UUID]:
+    """Up to 500 of them that no other transaction holds, locked: two patrols at once share the work."""
+    query = select(ACCESS_GRANT.c.certificate_id).where(which).order_by(ACCESS_GRANT.c[first]).limit(BATCH)
+    return list(await session.scalars(query.with_for_update(skip_locked=True)))
 
 
 async def grants_with_overdue_blocks(session: AsyncSession, host_now: datetime) -> Collection[UUID]:
     """Certificates that have an open block past its validity."""
-    query = (
-        select(ALLOWANCE.c.certificate_id)
-        .where(ALLOWANCE.c.state == "open", ALLOWANCE.c.not_after < host_now - SWEPT_AFTER)
-        .order_by(ALLOWANCE.c.not_after)
-        .limit(BATCH)
-    )
+    query = select(ALLOWANCE.c.certificate_id).where(_is_overdue(host_now)).order_by(ALLOWANCE.c.not_after).limit(BATCH)
     return set(await session.scalars(query))
 
 
 async def grants_after(session: AsyncSession, after: UUID) -> Collection[UUID]:
-    """The next 200 certificates by id that have a grant."""
+    """The next 500 certificates by id that have a grant."""
     query = select(ACCESS_GRANT.c.certificate_id).where(ACCESS_GRANT.c.certificate_id > after)
     return list(await session.scalars(query.order_by(ACCESS_GRANT.c.certificate_id).limit(BATCH)))
 
@@ -61,7 +90,7 @@ async def purge_blocks(session: AsyncSession, host_now: datetime) -> None:
 
 
 async def nearest_epochs(session: AsyncSession) -> list[Epoch]:
-    """The current epochs of the 200 grants whose next due instant is nearest."""
+    """The current epochs of the 500 grants whose next due instant is nearest."""
     nearest = select(ACCESS_GRANT.c.certificate_id, ACCESS_GRANT.c.epoch).where(ACCESS_GRANT.c.next_due_at.is_not(None))
     chosen = nearest.order_by(ACCESS_GRANT.c.next_due_at).limit(BATCH).subquery()
     same = (GRANT_EPOCH.c.certificate_id == chosen.c.certificate_id) & (GRANT_EPOCH.c.epoch == chosen.c.epoch)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts import Usage
@@ -15,7 +15,7 @@ from grant_monitor.storage.arrays import add_rows
 from grant_monitor.storage.tables import SERVICE_USAGE, USAGE_DAY
 
 DAYS_TOLD = 92
-BATCH = 200
+BATCH = 500
 
 Row = dict[str, object]
 
@@ -38,15 +38,21 @@ async def add_usage(session: AsyncSession, used: Mapping[tuple[UUID, UUID, str],
     await add_rows(session, USAGE_DAY, days, "signatures")
 
 
+def usage_is_counted(host_now: datetime) -> ColumnElement[bool]:
+    """Whose usage changed and was not told within 2 s."""
+    quiet = or_(SERVICE_USAGE.c.told_at.is_(None), SERVICE_USAGE.c.told_at <= host_now - TOLD_EVERY)
+    return and_(SERVICE_USAGE.c.to_tell, quiet)
+
+
 async def usage_to_tell(session: AsyncSession, *, now: datetime, host_now: datetime) -> list[Usage]:
-    """Up to 200 services whose usage changed and was not told within 2 s, marked as told with the next version."""
-    due = SERVICE_USAGE.c.to_tell & or_(SERVICE_USAGE.c.told_at.is_(None), SERVICE_USAGE.c.told_at <= host_now - TOLD_EVERY)
-    locked = select(SERVICE_USAGE.c.client_service_id).where(due).limit(BATCH).with_for_update(skip_locked=True)
+    """Up to 500 services whose usage changed and was not told within 2 s, marked as told with the next version."""
+    due = select(SERVICE_USAGE.c.client_service_id).where(usage_is_counted(host_now))
+    locked = due.limit(BATCH).with_for_update(skip_locked=True)
     return await _told(session, list(await session.scalars(locked)), now=now, host_now=host_now)
 
 
 async def usage_after(session: AsyncSession, after: UUID, *, now: datetime, host_now: datetime) -> list[Usage]:
-    """The next 200 services by id, told again with the next version."""
+    """The next 500 services by id, told again with the next version."""
     locked = (
         select(SERVICE_USAGE.c.client_service_id)
         .where(SERVICE_USAGE.c.client_service_id > after)
