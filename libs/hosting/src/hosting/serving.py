@@ -1,6 +1,7 @@
 """One process: migrations, HTTP ports (public, plain or TLS, and admin), background tasks, and a drain that loses nothing."""
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -25,6 +26,8 @@ Work = Callable[[], Awaitable[None]]
 
 DRAIN_S = 20  # for requests under way
 STOP_S = 10  # for each background task and stop step
+COLLECT_EVERY = (50_000, 20, 100)
+"""When the cycle collector looks. At its default of 700 new objects it took a third of the time of a request."""
 
 
 @dataclass
@@ -46,6 +49,7 @@ def run(
 ) -> None:
     """Runs the service until SIGTERM or SIGINT. `package` holds its migrations; None where there is no database."""
     set_up(service, settings.otlp_endpoint, settings.trace_share, settings.log_level)
+    gc.set_threshold(*COLLECT_EVERY)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_live(build, settings, clock, package))
@@ -111,6 +115,7 @@ def _server(app: ASGIApp, host: str, port: int, tls: TlsPort | None = None) -> u
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # whose word on a client's address counts is for each service to judge
         lifespan="off",
         http=ShowsClientCertificate if tls else "httptools",
         ssl_context_factory=(lambda _config, _default: tls.context) if tls else None,

@@ -74,10 +74,10 @@ class Batches:
 async def _sent(producer: AIOKafkaProducer, share: Share) -> AsyncIterator[asyncio.Future[object]]:
     """Puts each partition's records into as few batches as they fit in, and each batch on its way."""
     by_partition: dict[tuple[str, int], Share] = defaultdict(list)
+    counts = {topic: len(await producer.partitions_for(topic)) for topic in {record.topic for record, _ in share}}
     for each in share:
-        record = each[0]
-        partitions = await producer.partitions_for(record.topic)
-        by_partition[record.topic, partition_of(record.key, len(partitions))].append(each)
+        topic, key = each[0].topic, each[0].key
+        by_partition[topic, partition_of(key, counts[topic])].append(each)
     for (topic, partition), records in by_partition.items():
         for batch, waiters in _filled(producer, records):
             acknowledged = await producer.send_batch(batch, topic, partition=partition)
@@ -89,14 +89,17 @@ def _filled(producer: AIOKafkaProducer, records: Share) -> Iterator[tuple[BatchB
     batch: BatchBuilder = producer.create_batch()
     waiters: list[Waiter] = []
     for record, waiter in records:
-        content = {"timestamp": None, "key": record.key, "value": record.value, "headers": record.headers}
-        if batch.append(**content) is None:
+        if not _append(batch, record):
             yield batch, waiters
             batch, waiters = producer.create_batch(), []
-            batch.append(**content)  # an empty one takes any
+            _append(batch, record)  # an empty one takes any
         waiters.append(waiter)
     batch.close()  # an open one would linger
     yield batch, waiters
+
+
+def _append(batch: BatchBuilder, record: Record) -> bool:
+    return batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers) is not None
 
 
 @lru_cache(maxsize=65_536)

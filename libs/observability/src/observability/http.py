@@ -16,7 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from observability.health import Health
-from observability.traces import begun, tracer
+from observability.traces import LEFT_OUT, begun, tracer
 
 REQUESTS = Counter("http_requests_total", "HTTP requests answered", ["method", "route", "status"])
 DURATION = Histogram(
@@ -54,10 +54,11 @@ class traced:  # noqa: N801 - put on an application as a verb: traced(app, servi
         if sampled:
             await self._in_a_span(told, scope, receive, send, method)
             return
-        before = attach(told)
+        before, was = attach(told), LEFT_OUT.set(True)
         try:
             await self._measured(scope, receive, send, method)
         finally:
+            LEFT_OUT.reset(was)
             detach(before)
 
     async def _in_a_span(self, told: Context, scope: Scope, receive: Receive, send: Send, method: str) -> None:

@@ -20,7 +20,7 @@ FORWARDED = frozenset({b"client-cert", b"x-ssl-cert"})
 SPOKEN_FOR = FORWARDED | {b"client-cert-chain"}
 """The headers that only a proxy of ours may send; from anybody else they are taken off before anything reads them."""
 
-KEPT = 4096  # fingerprints; a connection shows the same text again and again
+KEPT = 20_000  # fingerprints; a connection shows the same text again and again
 BYTE_SEQUENCE = re.compile(r":([A-Za-z0-9+/=]+):")  # RFC 8941 §3.3.5
 
 

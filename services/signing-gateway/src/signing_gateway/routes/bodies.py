@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from signing_gateway.refusals import BodyTooLarge, InvalidRequest
 
@@ -155,12 +156,17 @@ async def body_of(request: Request, *, at_most: int = MAX_BODY) -> bytes:
     told = request.headers.get("content-length", "0")
     if told.isdecimal() and int(told) > at_most:
         raise BodyTooLarge(at_most)
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
+    body = b""
+    more = True
+    while more:  # not `request.stream()`: most bodies are one message
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        more = message.get("more_body", False)
+        body = body + message.get("body", b"") if body else message.get("body", b"")
         if len(body) > at_most:
             raise BodyTooLarge(at_most)
-    return bytes(body)
+    return body
 
 
 async def read(request: Request, kind: type[TBody], *, at_most: int = MAX_BODY) -> TBody:
