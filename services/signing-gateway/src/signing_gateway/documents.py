@@ -98,7 +98,8 @@ class DocumentSigner:
         timestamp, evidence = await self._foreseen(seal, papers)
         ready = await self._prepared(seal, papers, seal.room(timestamp))
         digests = [seal.digest(each.attributes.dump()) for each in ready]
-        order = Order(algorithm, [base64.b64encode(digest).decode() for digest in digests], digests)
+        hashes = [base64.b64encode(digest).decode() for digest in digests]
+        order = Order(algorithm, hashes, digests, certificate.certificate_id)
         signatures = await self._signer.sign(client_service_id, order)
         try:
             return await _all(
