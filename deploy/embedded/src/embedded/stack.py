@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -157,19 +158,21 @@ class Client:
             answer.raise_for_status()
             self.token = (await answer.json())["access_token"]
 
-    async def call(self, path: str, body: Any) -> tuple[int, Json, dict[str, str]]:
+    async def call(self, path: str, body: Any, headers: Mapping[str, str] | None = None) -> tuple[int, Json, dict[str, str]]:
         if not self.token:
             await self.log_in()
-        headers = {"Authorization": f"Bearer {self.token}"}
+        headers = {"Authorization": f"Bearer {self.token}", **(headers or {})}
         async with (
             aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=40)) as session,
             session.post(f"{self.gateway}/csc/v2/{path}", json=body) as answer,
         ):
             return answer.status, await answer.json(content_type=None), dict(answer.headers)
 
-    async def sign(self, credential_id: str, hashes: list[str]) -> tuple[int, Json, dict[str, str]]:
-        body = {"credentialID": credential_id, "hashes": hashes, "hashAlgorithmOID": SHA256, "signAlgo": RSA_SHA256}
-        return await self.call("signatures/signHash", body)
+    async def sign(
+        self, credential_id: str, hashes: list[str], headers: Mapping[str, str] | None = None, **members: Any
+    ) -> tuple[int, Json, dict[str, str]]:
+        body = {"credentialID": credential_id, "hashes": hashes, "hashAlgorithmOID": SHA256, "signAlgo": RSA_SHA256, **members}
+        return await self.call("signatures/signHash", body, headers)
 
     async def sign_at_last(self, credential_id: str, hashes: list[str], within_s: float = 30) -> list[str]:
         """The signatures, after as many 503s as it takes within the bound, as a client that honours Retry-After gets them."""
