@@ -29,7 +29,6 @@ class Demand:
     batch: int
     gateways: Sequence[str]
     random: Random
-    keys: bool  # whether the gateway knows Idempotency-Key
     asked: set[str] = field(default_factory=set)
     received: list[Made] = field(default_factory=list)
     repeats: list[tuple[str, str]] = field(default_factory=list)
@@ -52,7 +51,7 @@ class Demand:
             batch = self.batch
             await asyncio.sleep(self.random.uniform(0, 2))
             while not self.ended.is_set():
-                key = str(uuid4()) if self.keys and self.random.random() < 0.5 else None
+                key = str(uuid4()) if self.random.random() < 0.5 else None
                 status = await self._request(session, tokens, self._hashes(batch), key)
                 batch = self.batch if status == 200 else max(1, batch // 2)
                 await asyncio.sleep(0.02 if status == 200 else self.random.uniform(0.1, 0.6))
@@ -66,13 +65,13 @@ class Demand:
         """One request, again and again with its key while its outcome is open; the last status, 0 where nobody answered."""
         status = 0
         for _ in range(TRIES if key else 1):
-            status, signatures = await self._sent(session, tokens, hashes, key)
+            status, signatures, _ = await self._sent(session, tokens, hashes, key)
             if status == 200:
                 self.received += zip(hashes, signatures, strict=True)
                 if key and self.random.random() < 0.25:
                     await self._asks_again(session, tokens, hashes, key, signatures)
                 return status
-            if status not in {0, 503} or self.ended.is_set():
+            if status not in {0, 409, 503} or self.ended.is_set():
                 return status
             await asyncio.sleep(0.3)
         return status
@@ -80,13 +79,13 @@ class Demand:
     async def _asks_again(
         self, session: aiohttp.ClientSession, tokens: dict[str, str], hashes: list[str], key: str, first: list[str]
     ) -> None:
-        status, again = await self._sent(session, tokens, hashes, key)
-        if status == 200 and again != first:
-            self.repeats.append((key, "other signatures than the first time"))
+        status, again, replayed = await self._sent(session, tokens, hashes, key)
+        if status == 200 and (again != first or not replayed):
+            self.repeats.append((key, "signed anew" if again == first else "other signatures than the first time"))
 
     async def _sent(
         self, session: aiohttp.ClientSession, tokens: dict[str, str], hashes: list[str], key: str | None
-    ) -> tuple[int, list[str]]:
+    ) -> tuple[int, list[str], bool]:
         gateway = self.random.choice(self.gateways)
         body = {
             "credentialID": self.certificate_id,
@@ -104,8 +103,9 @@ class Demand:
                 told = await answer.json(content_type=None)
                 if answer.status != 200:
                     self.refusals.append(f"{answer.status} {told.get('error')}: {told.get('error_description')}")
-                return answer.status, told.get("signatures", [])
-        return 0, []
+                replayed = answer.headers.get("Idempotent-Replayed") == "true"
+                return answer.status, told.get("signatures", []), replayed
+        return 0, [], False
 
     async def _token(self, session: aiohttp.ClientSession, gateway: str) -> str:
         basic = aiohttp.encode_basic_auth(self.client_service["client_id"], self.client_service["client_secret"])

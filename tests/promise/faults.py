@@ -43,6 +43,11 @@ class Fault:
         """Whether no unit may be lost: nothing that holds or hands out units, or tells of them, was touched."""
         return self.seconds <= SHORT_S and set(self.parts) <= {"certificate-registry", "ca-connector"}
 
+    @property
+    def keys(self) -> bool:
+        """Whether every answer can be recorded under its Idempotency-Key: without its database a gateway logs that it cannot."""
+        return "postgres" not in self.parts
+
     async def happen(self, fleet: Fleet) -> None:
         """Does it; a pause ends by itself."""
         if self.kind == "killed":

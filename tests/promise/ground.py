@@ -78,7 +78,7 @@ class Ground:
         """How many there are."""
         return len(await every_record(self.kafka, [topic.name for topic in TOPICS if topic.name.startswith("dead-letters.")]))
 
-    async def facts(self, demands: Iterable[tuple[Demand, str, int]], *, exact: bool) -> list[Facts]:
+    async def facts(self, demands: Iterable[tuple[Demand, str, int]], *, exact: bool, keys: bool) -> list[Facts]:
         """Of each demand with its credential and epoch."""
         demands = list(demands)
         told: dict[tuple[str, int], dict[str, int]] = defaultdict(lambda: defaultdict(int))
@@ -92,7 +92,8 @@ class Ground:
         for demand, credential, epoch in demands:
             key = demand.certificate_id, epoch
             facts = await self._facts(demand, credential, epoch, exact=exact)
-            found.append(replace(facts, told=dict(told[key]), unknown=unknown[key]))
+            repeats = tuple(demand.repeats) if keys else ()
+            found.append(replace(facts, told=dict(told[key]), unknown=unknown[key], repeats=repeats))
         return found
 
     async def _facts(self, demand: Demand, credential: str, epoch: int, *, exact: bool) -> Facts:
@@ -116,5 +117,4 @@ class Ground:
             received=tuple(demand.received),
             told={},
             exact=exact,
-            repeats=tuple(demand.repeats),
         )

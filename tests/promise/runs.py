@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 
-import aiohttp
 from tests.promise.demand import Demand
 from tests.promise.faults import Fault
 from tests.promise.fleet import Fleet
@@ -50,13 +49,10 @@ class Storm:
     def __init__(self, fleet: Fleet, random: Random, say: Say) -> None:
         self.fleet, self.random, self.say = fleet, random, say
         self.grants, self.ground = Grants(fleet), Ground(fleet)
-        self.keys = False
 
     async def prepare(self) -> None:
         """Registers the certificates."""
         await self.grants.prepare()
-        async with aiohttp.ClientSession() as session, session.get(f"{self.fleet.gateways[0]}/openapi.json") as answer:
-            self.keys = answer.status == 200 and "Idempotency-Key" in await answer.text()
 
     async def runs(self, faults: Iterable[Fault], *, go_on: Callable[[], bool] = lambda: True) -> list[Run]:
         """A run for each fault while `go_on` says so."""
@@ -92,7 +88,7 @@ class Storm:
             broken.append(Violation("lag and outbox return to 0", still))
         if (more := await self.ground.dead_letters() - letters) > 0:
             broken.append(Violation("no honest event is refused", f"{more} dead letters"))
-        facts = await self.ground.facts(demands, exact=fault.exact)
+        facts = await self.ground.facts(demands, exact=fault.exact, keys=fault.keys)
         broken += [each for fact in facts for each in violations(fact)]
         refusals = tuple(text for demand, _, _ in demands for text in demand.refusals)
         return Run(fault, tuple(facts), tuple(broken), loop.time() - begun, refusals)
@@ -105,7 +101,6 @@ class Storm:
             each.batch,
             self.fleet.gateways,
             Random(self.random.random()),
-            self.keys,
         )
 
     async def _used_up(self, demands: Iterable[tuple[Demand, str, int]]) -> None:
@@ -113,7 +108,10 @@ class Storm:
         end = asyncio.get_running_loop().time() + USED_UP_WITHIN_S
         left = list(demands)
         while left and asyncio.get_running_loop().time() < end:
-            left = [each for each in left if not await self.ground.gone(each[0].certificate_id, each[2])]
+            for each in list(left):
+                if await self.ground.gone(each[0].certificate_id, each[2]):
+                    each[0].ended.set()
+                    left.remove(each)
             await asyncio.sleep(0.5)
 
     async def _at_rest(self) -> str:
