@@ -66,8 +66,11 @@ def explored(console: Console) -> bool:
     worlds: list[tuple[str, Size, Found]] = []
     for kind, size in WORLDS:
         worlds.append(("no crash" if kind is Reaching else "every fault", size, kind(size).explore()))
-        console.print(report.world(*worlds[-1]))
-    mistakes = {name: mistake.explored() for name, mistake in MISTAKES.items()}
+        console.print(report.world(*worlds[-1]), markup=False, highlight=False)
+    mistakes: dict[str, Found] = {}
+    for name, mistake in MISTAKES.items():
+        mistakes[name] = mistake.explored()
+        console.print(f"mistake: {name}: {mistakes[name]}", markup=False, highlight=False)
     console.print(report.worlds(worlds))
     console.print(report.mistakes(mistakes))
     return all(found.whole and not found.fault for _, _, found in worlds) and all(found.fault for found in mistakes.values())

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 
+import aiohttp
 from tests.promise.demand import Demand
 from tests.promise.faults import Fault
 from tests.promise.fleet import Fleet
@@ -12,8 +13,12 @@ from tests.promise.grants import Grants
 from tests.promise.ground import Ground
 from tests.promise.invariants import Facts, Violation, violations
 
+from embedded.platform_api import ApiRefused
+from embedded.walk import WalkFailed
+
 USED_UP_WITHIN_S = 100
 AT_REST_WITHIN_S = 60
+NOT_HEALED = (TimeoutError, OSError, aiohttp.ClientError, ApiRefused, WalkFailed)
 Say = Callable[[str], None]
 
 
@@ -60,14 +65,23 @@ class Storm:
         for fault in faults:
             if not go_on():
                 break
-            run = await self.run(fault)
+            run = await self.judged(fault)
             done.append(run)
             told = f"{run.made} made, {run.received} received, {run.forfeited} forfeited"
             self.say(f"{fault}: {told}, {len(run.broken)} violations, {run.seconds:.0f} s")
         return done
 
+    async def judged(self, fault: Fault) -> Run:
+        """One run; what does not come back to life is a promise broken too."""
+        begun = asyncio.get_running_loop().time()
+        try:
+            return await self.run(fault)
+        except NOT_HEALED as why:
+            broken = Violation("every part heals", f"{type(why).__name__}: {why}")
+            return Run(fault, (), (broken,), asyncio.get_running_loop().time() - begun)
+
     async def run(self, fault: Fault) -> Run:
-        """One run."""
+        """One run that comes to its end."""
         loop = asyncio.get_running_loop()
         await self.fleet.healthy()
         await self.grants.renew()
