@@ -4,7 +4,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from observability import carried_on, traceparent, tracer, untraced
+from observability import carried_on, joined, sampled, traceparent, tracer, untraced
 
 
 @pytest.fixture
@@ -38,4 +38,24 @@ def test_where_nothing_was_kept_the_current_trace_goes_on(spans):
 def test_what_is_untraced_leaves_no_span(spans):
     with untraced(), tracer("a").start_as_current_span("every two seconds"):
         assert traceparent().endswith("-00")
+    assert spans() == ()
+
+
+def test_what_is_done_for_several_is_in_the_first_ones_trace_and_linked_to_the_others(spans):
+    origins = []
+    for name in ("first", "second"):
+        with tracer("a").start_as_current_span(name):
+            origins.append(sampled())
+    with tracer("a").start_as_current_span("whoever does it"), joined("done for both", origins):
+        pass
+    done = next(span for span in spans() if span.name == "done for both")
+    assert (done.context.trace_id, done.parent.span_id) == (origins[0].trace_id, origins[0].span_id)
+    assert [link.context for link in done.links] == [origins[1]]
+
+
+def test_what_is_done_for_nobody_who_is_traced_makes_no_span(spans):
+    with untraced():
+        assert sampled() is None
+    with joined("done", []):
+        assert traceparent() is None
     assert spans() == ()

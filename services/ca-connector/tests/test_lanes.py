@@ -31,7 +31,7 @@ def test_every_hash_goes_once_in_its_place_and_no_call_is_larger_than_the_ca_tak
     while taken := lane.take(step):
         assert sum(sizes(taken, step)) <= step
         larger = [item for item in taken if not item.signed([f"signed {each}" for each in item.part(step)])]
-        lane.back(larger)
+        lane.go_on(larger)
     for item, count in zip(items, counts, strict=True):
         assert item.made == [f"signed {place}" for place in range(count)]
 
@@ -69,3 +69,21 @@ def test_a_refused_part_of_an_item_that_was_signed_in_part_leaves_it_unknown(mad
     item.signed(["A"] * made)
     item.refused("ca-refused", "why")
     assert item.reply._ready[0].outcome == outcome
+
+
+def test_what_waited_too_long_is_refused_as_never_sent_and_what_came_later_stays():
+    first, second = waiting(1), waiting(1)
+    first.since, second.since = 10.0, 20.0
+    lane = a_lane(first, second)
+    lane.shed(15.0)
+    assert [(each.outcome, each.reason) for each in first.reply._ready] == [("refused", "ca-unavailable")]
+    assert list(lane.waiting) == [second]
+
+
+def test_a_large_item_lets_others_go_between_its_parts():
+    large, small = waiting(5), waiting(2)
+    lane = a_lane(large, small)
+    assert lane.take(3) == [large]
+    large.signed(["A"] * 3)
+    lane.go_on([large])
+    assert lane.take(3) == [small]

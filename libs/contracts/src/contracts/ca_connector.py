@@ -228,9 +228,3 @@ class SignResult(Message):
     signatures: list[str] = []
     reason: str | None = None
     detail: str | None = None  # a sentence for people, without secrets
-
-
-class SignReply(Message):
-    """One result per item, in the order asked: the answer to whoever does not accept application/x-ndjson."""
-
-    results: list[SignResult]

@@ -30,7 +30,7 @@ INTERNAL = (
     ca_connector.Revocation,
     ca_connector.Authorisation,
     ca_connector.SignCall,
-    ca_connector.SignReply,
+    ca_connector.SignResult,
     messages.PersonalMessage,
     messages.MessageAccepted,
 )

@@ -99,10 +99,3 @@ class Reply:
         ready, self._ready = self._ready, []
         self._left -= len(ready)
         return _RESULTS.encode_lines(ready)
-
-    async def whole(self, order: list[UUID]) -> bytes:
-        """All results as one SignReply, in the order asked: for a gateway that does not read lines yet."""
-        found: dict[UUID, object] = {}
-        while not self.done:
-            found |= {UUID(each["item_id"]): each for each in map(msgspec.json.decode, (await self.lines()).splitlines())}
-        return _RESULTS.encode({"results": [found[item_id] for item_id in order if item_id in found]})

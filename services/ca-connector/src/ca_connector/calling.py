@@ -74,7 +74,10 @@ class Calls:
             except NothingSigned as fault:
                 attempt.each(partial(Waiting.refused, reason=fault.reason, detail=fault.detail))
             except NOT_SENT as fault:
-                log.exception("nothing was sent to the CA", certificate_id=certificate_id)
+                away = isinstance(fault, FenceUnknown)  # which is true of every call then: one line each, without its stack
+                log.warning(
+                    "nothing was sent to the CA", certificate_id=certificate_id, kind=type(fault).__name__, exc_info=not away
+                )
                 attempt.each(partial(Waiting.refused, reason="ca-unavailable", detail=f"not sent ({type(fault).__name__})"))
             except CaAnswerUnknown as fault:
                 log.warning("nobody knows whether the CA signed", certificate_id=certificate_id, reason=str(fault))
@@ -123,7 +126,12 @@ class Calls:
             else:
                 left.append(item)
         attempt.items = left
-        return self._fence.access(certificate_id) if left else None
+        if not left:
+            return None
+        access = self._fence.access(certificate_id)
+        if access is None:
+            raise FenceUnknown("an epoch stands without an access")
+        return access
 
     async def _ca(self, access: Access) -> Ca:
         """What a profile says of signing never changes, so it is read once. Raises NothingSigned while the CA is not called."""
@@ -191,7 +199,7 @@ class Calls:
             if not item.signed(made[start : start + count]):
                 larger.append(item)
             start += count
-        attempt.lane.back(larger)
+        attempt.lane.go_on(larger)
         attempt.items = []
 
     def _refused(self, attempt: Attempt, ca: Ca, access: Access, fault: CscRefused) -> bool:

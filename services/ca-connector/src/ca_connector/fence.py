@@ -41,7 +41,9 @@ class Fence:
     _connection: AsyncConnection | None = None
 
     async def close(self) -> None:
-        """Gives the connection back."""
+        """Lets a query end, and gives the connection back."""
+        if self._asking is not None:
+            await asyncio.wait([self._asking], timeout=QUERY_S)
         await self._forget()
 
     async def look(self, keys: Collection[Key]) -> dict[Key, Standing | None]:
@@ -82,9 +84,9 @@ class Fence:
         if changed:
             async with self.parts.sessions() as session:
                 read = await accesses(session, changed, self.parts.sealer)
-            if len(self._held) + len(read) > HELD_ACCESSES:
-                self._held.clear()
             self._held |= read
+            while len(self._held) > HELD_ACCESSES:
+                del self._held[next(iter(self._held))]
         return found
 
     def _version(self, certificate_id: UUID) -> int | None:

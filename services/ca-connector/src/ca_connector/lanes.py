@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from ca_connector.bulk import Reply, SignItem, SignResult
+from hosting import boottime
 
 LaneKey = tuple[UUID, str, str, str | None]
 """Certificate id, hash algorithm, signature algorithm and its parameters."""
@@ -22,6 +23,7 @@ class Waiting:
     item: SignItem
     reply: Reply
     made: list[str] = field(default_factory=list)
+    since: float = field(default_factory=boottime)
     alone: bool = False  # it goes by itself: together with others it was refused, and one of them may be at fault
 
     def part(self, step: int) -> list[str]:
@@ -93,5 +95,16 @@ class Lane:
                 return
 
     def back(self, items: list[Waiting]) -> None:
-        """These go on first, in their order."""
+        """These go next, in their order."""
         self.waiting.extendleft(reversed(items))
+
+    def go_on(self, items: list[Waiting]) -> None:
+        """These have further parts, which wait behind everybody else: one large item must not keep out all others."""
+        for item in items:
+            item.since = boottime()
+        self.waiting.extend(items)
+
+    def shed(self, before: float) -> None:
+        """Refuses what has waited since before that boot time: it was never sent, and later its answer would find nobody."""
+        while self.waiting and self.waiting[0].since < before:
+            self.waiting.popleft().refused("ca-unavailable", "too many calls to the CA are under way")

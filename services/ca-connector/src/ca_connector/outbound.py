@@ -54,8 +54,7 @@ class Outbound:
 
     def __init__(self, allowed: Allowed, timeout_s: float) -> None:
         self.allowed = allowed
-        # A connection is waited for by nobody: whoever calls bounds its calls, so that what waits has not been sent.
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=5)
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=5)
         self._session: aiohttp.ClientSession | None = None
         self._checked = cache(lambda url: checked(url, allowed))  # pure, and of the few URLs of the CAs' profiles and metadata
 
@@ -79,6 +78,7 @@ class Outbound:
 
     def _connected(self) -> aiohttp.ClientSession:
         if self._session is None:
+            # No limit of connections: whoever waited for one would have been sent for all one knows. `signing` bounds its calls.
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(resolver=PublicOnly(self.allowed), limit=0, use_dns_cache=False),
                 timeout=self._timeout,

@@ -13,8 +13,10 @@ from ca_connector.calling import NOT_SENT, Calls
 from ca_connector.fence import Fence
 from ca_connector.lanes import Lane, LaneKey, Waiting
 from ca_connector.storage.access import Access
+from hosting import boottime
 
 CALLS_PER_CA = 100  # under way at a time; what waits longer is coalesced more
+WAIT_S = 8.0  # for a turn; together with the time a CA is given it stays within what a gateway waits
 
 
 class Signing:
@@ -56,13 +58,24 @@ class Signing:
         try:
             while lane.waiting:
                 known = await self._known(lane)
-                async with self._turns[known.certificate_authority_id if known else None]:
-                    items = lane.take(hashes_per_call(known) if known else MAX_HASHES_PER_CALL)
-                    if items:
-                        await self._calls.call(lane, items)
+                turns = self._turns[known.certificate_authority_id if known else None]
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(WAIT_S):
+                        await turns.acquire()
+                    try:
+                        await self._one_turn(lane, hashes_per_call(known) if known else MAX_HASHES_PER_CALL)
+                    finally:
+                        turns.release()
+                lane.shed(_too_long_ago())
         finally:
             if lane.came_back():
                 self._lanes.pop(lane.key, None)
+
+    async def _one_turn(self, lane: Lane, step: int) -> None:
+        lane.shed(_too_long_ago())
+        items = lane.take(step)
+        if items:
+            await self._calls.call(lane, items)
 
     async def _known(self, lane: Lane) -> Access | None:
         """The access as last seen, which says whose turn it is and how much one call takes; looked for where it never was."""
@@ -72,3 +85,8 @@ class Signing:
             await self._fence.look([(lane.key[0], lane.waiting[0].item.epoch)])
             return self._fence.access(lane.key[0])
         return None
+
+
+def _too_long_ago() -> float:
+    """Who waits since before this boot time has waited too long. A timer may be early by a little, which this must not be."""
+    return boottime() - 0.9 * WAIT_S

@@ -57,6 +57,8 @@ class Connector:
     async def call(self, method, path, body=None, *, service=REGISTRY):
         headers = {"Authorization": f"Bearer {self.issuers[service].issue('ca-connector')}"}
         answer = await self.client.request(method, f"/internal/v1/{path}", json=body, headers=headers)
+        if answer.headers.get("content-type") == "application/x-ndjson":
+            return answer.status_code, [json.loads(line) for line in answer.text.splitlines()]
         return answer.status_code, answer.json() if answer.content else None
 
     async def profile(self, **changes):
@@ -126,7 +128,8 @@ class Connector:
         }
         status, answer = await self.call("POST", "signatures", {"items": [item]}, service=GATEWAY)
         assert status == 200, answer
-        return answer["results"][0]
+        (result,) = answer
+        return result
 
     async def profile_of_first(self):
         return (await self.call("GET", "certificate-authorities"))[1]["items"][0]["id"]
@@ -189,8 +192,7 @@ async def a_connector(database, fresh_database, clock, service_keys, tmp_path, c
             callback_url="http://127.0.0.1:7400/ca/callback",
             embedded_ca_hosts=f"127.0.0.1:{ca.port}",
             master_key=b64encode(bytes(32)).decode(),
-            ca_timeout_s=2,
-            **changes,
+            **{"ca_timeout_s": 2, **changes},
         )
         app = build(settings, clock)
         for step in app.on_start:

@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 from sqlalchemy import text
 
+from ca_connector import signing
 from contracts import CaAccessWithdrawn
 
 pytestmark = pytest.mark.integration
@@ -87,7 +88,7 @@ async def served():
 @pytest.fixture
 async def one_by_one(a_connector):
     """A connector that makes one call for a certificate at a time."""
-    return await a_connector(ca_calls_per_certificate=1)
+    return await a_connector(ca_calls_per_certificate=1, ca_timeout_s=60)
 
 
 @pytest.fixture
@@ -225,6 +226,30 @@ async def test_items_of_an_epoch_that_is_over_spoil_nobody_they_wait_with(behind
     release()
     results = await asyncio.gather(*tasks)
     assert [result.get("reason") for result in results] == ["epoch-over", None, "certificate-unknown"]
+
+
+async def test_what_waits_too_long_for_its_turn_is_refused_as_never_sent(behind, certificate, ca, monkeypatch):
+    release, (task,) = await behind(an_item(certificate))
+    monkeypatch.setattr(signing, "WAIT_S", 0.1)
+    release()
+    result = await task
+    assert (result["outcome"], result["reason"], ca.asked) == ("refused", "ca-unavailable", [1])
+
+
+async def test_what_finds_no_turn_at_a_ca_with_too_many_calls_is_refused_as_never_sent(
+    gateway, one_by_one, certificate, ca, monkeypatch
+):
+    monkeypatch.setattr(signing, "CALLS_PER_CA", 1)
+    neighbour = (await one_by_one.registered(await one_by_one.profile_of_first(), "SEAL-2"))["certificate_id"]
+    assert (await gateway.sign(an_item(certificate)))["outcome"] == "signed"
+    ca.held_back["SEAL-2"] = asyncio.Event()
+    held = asyncio.create_task(gateway.sign(an_item(neighbour)))
+    await until(lambda: len(ca.asked) == 2)
+    monkeypatch.setattr(signing, "WAIT_S", 0.1)
+    result = await gateway.sign(an_item(certificate))
+    assert (result["outcome"], result["reason"]) == ("refused", "ca-unavailable")
+    ca.held_back["SEAL-2"].set()
+    assert (await held)["outcome"] == "signed"
 
 
 async def test_a_gateway_that_goes_away_loses_nobody_elses_outcome(gateway, behind, certificate, ca):

@@ -30,14 +30,12 @@ class Signatures:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         scope["route"] = self
-        headers = dict(scope["headers"])
         try:
-            self._check(headers.get(b"authorization"))
+            self._check(dict(scope["headers"]).get(b"authorization"))
             call = read(await _body(receive))
         except (CallerUnknown, CallerNotAllowed) as refusal:
             status, kind = COMMON_REFUSALS[type(refusal)]
-            answer: Response = problem(status, kind, str(refusal), getattr(refusal, "headers", None))
-            await answer(scope, receive, send)
+            await problem(status, kind, str(refusal), getattr(refusal, "headers", None))(scope, receive, send)
             return
         except BodyTooLarge as refusal:
             await problem(413, "body-too-large", str(refusal))(scope, receive, send)
@@ -47,11 +45,7 @@ class Signatures:
             return
         reply = Reply(len(call.items))
         self._signing.take(call.items, reply)
-        if NDJSON.encode() in headers.get(b"accept", b""):
-            await _stream(reply, receive, send)
-        else:
-            answer = Response(await reply.whole([item.item_id for item in call.items]), media_type="application/json")
-            await answer(scope, receive, send)
+        await _stream(reply, receive, send)
 
     def _check(self, authorization: bytes | None) -> None:
         caller = self._verifier.verify(authorization.decode("latin-1") if authorization else None)
