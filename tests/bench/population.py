@@ -147,9 +147,7 @@ class Population:
                 status="active",
                 reason=None,
                 activated_for_epoch=1,
-                client_certificates=[TrustedClientCertificate(sha256=trusted, valid_until=self.now + LIFETIME)]
-                if trusted
-                else [],
+                client_certificates=trusted,
             )
 
     def _certificate(self, member: Member, chain: list[str]) -> Certificate:

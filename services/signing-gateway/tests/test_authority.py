@@ -1,0 +1,145 @@
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from contracts.ca_connector import SignCall
+from hosting.calls import CallNotSent, CallOutcomeUnknown, CallRefused
+from signing_gateway import authority
+from signing_gateway.authority import QUICK_CALLS, Authority
+from signing_gateway.wire import SignItem
+
+
+class Connector:
+    """The connector as its client sees it: each call's items, and its answer line by line, when a test says so."""
+
+    def __init__(self):
+        self.calls = []
+        self.failing = None
+
+    async def lines(self, _path, body):
+        call = Answering([str(item.item_id) for item in SignCall.model_validate_json(body).items])
+        self.calls.append(call)
+        if self.failing:
+            raise self.failing
+        while (line := await call.told.get()) is not None:
+            if isinstance(line, Exception):
+                raise line
+            yield line
+
+    async def called(self, count):
+        async with asyncio.timeout(5):
+            while len(self.calls) < count:
+                await asyncio.sleep(0.001)
+
+
+class Answering:
+    def __init__(self, ids):
+        self.ids, self.told = ids, asyncio.Queue()
+
+    def answer(self, *ids):
+        self.told.put_nowait(
+            "\n".join(f'{{"item_id":"{each}","outcome":"signed","signatures":["{each}"]}}' for each in ids).encode()
+        )
+
+    def end(self, fault=None):
+        self.told.put_nowait(fault)
+
+
+@pytest.fixture
+def connector():
+    return Connector()
+
+
+@pytest.fixture
+def at_authority(connector):
+    return Authority(connector)
+
+
+def an_item():
+    return SignItem(str(uuid4()), uuid4(), 1, ["AAAA"], "2.16.840.1.101.3.4.2.1", "1.2.840.113549.1.1.11")
+
+
+def signing(at_authority, count):
+    items = [an_item() for _ in range(count)]
+    return items, [asyncio.create_task(at_authority.sign(item)) for item in items]
+
+
+async def test_one_alone_is_sent_at_once_and_what_comes_while_calls_are_under_way_goes_together(connector, at_authority):
+    tasks = []
+    for number in range(QUICK_CALLS):
+        tasks += signing(at_authority, 1)[1]
+        await connector.called(number + 1)
+    items, waiting = signing(at_authority, 3)
+    await asyncio.sleep(0)
+    assert [len(call.ids) for call in connector.calls] == [1] * QUICK_CALLS
+    connector.calls[0].answer(*connector.calls[0].ids)
+    connector.calls[0].end()
+    await connector.called(QUICK_CALLS + 1)
+    assert connector.calls[-1].ids == [item.item_id for item in items]
+    for call in connector.calls[1:]:
+        call.answer(*call.ids)
+        call.end()
+    results = await asyncio.gather(*tasks, *waiting)
+    assert all(result.signatures == [result.item_id] for result in results)
+
+
+async def test_those_that_come_in_one_turn_of_the_loop_share_a_call(connector, at_authority):
+    items, tasks = signing(at_authority, 5)
+    await connector.called(1)
+    assert connector.calls[0].ids == [item.item_id for item in items]
+    connector.calls[0].answer(*reversed(connector.calls[0].ids))
+    connector.calls[0].end()
+    assert [result.item_id for result in await asyncio.gather(*tasks)] == [item.item_id for item in items]
+
+
+async def test_each_hears_its_answer_as_soon_as_it_comes(connector, at_authority):
+    items, (quick, slow) = signing(at_authority, 2)
+    await connector.called(1)
+    connector.calls[0].answer(items[0].item_id)
+    assert (await quick).item_id == items[0].item_id
+    assert not slow.done()
+    connector.calls[0].answer(items[1].item_id)
+    assert (await slow).item_id == items[1].item_id
+
+
+async def test_calls_to_slow_authorities_hold_up_nobody(connector, at_authority):
+    for number in range(QUICK_CALLS):
+        signing(at_authority, 1)
+        await connector.called(number + 1)
+    signing(at_authority, 1)
+    await connector.called(QUICK_CALLS + 1)  # after a moment, with none of them answered
+
+
+async def test_a_call_never_takes_more_than_the_connector_reads(connector, at_authority, monkeypatch):
+    monkeypatch.setattr(authority, "MOST", 2)
+    signing(at_authority, 5)
+    await connector.called(QUICK_CALLS)
+    assert [len(call.ids) for call in connector.calls[:QUICK_CALLS]] == [2] * QUICK_CALLS
+
+
+@pytest.mark.parametrize("fault", [CallNotSent("away"), CallRefused(401, "refused", "no")])
+async def test_a_call_that_was_not_taken_fails_each_of_its_items_alike(connector, at_authority, fault):
+    connector.failing = fault
+    _, tasks = signing(at_authority, 3)
+    assert await asyncio.gather(*tasks, return_exceptions=True) == [fault] * 3
+
+
+@pytest.mark.parametrize("rest", [None, CallOutcomeUnknown("cut"), b'{"item_id":', b'{"item_id":"nobody","outcome":"signed"}'])
+async def test_whoever_was_not_answered_when_a_call_ends_does_not_know_its_outcome(connector, at_authority, rest):
+    items, (answered, unheard) = signing(at_authority, 2)
+    await connector.called(1)
+    connector.calls[0].answer(items[0].item_id)
+    connector.calls[0].told.put_nowait(rest)
+    connector.calls[0].end()
+    assert (await answered).item_id == items[0].item_id
+    with pytest.raises(CallOutcomeUnknown):
+        await unheard
+
+
+async def test_who_went_away_before_its_call_is_not_sent(connector, at_authority):
+    items, tasks = signing(at_authority, 2)
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    await connector.called(1)
+    assert items[1].item_id in connector.calls[0].ids
