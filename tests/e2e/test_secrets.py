@@ -176,14 +176,14 @@ async def test_a_client_certificate_is_fetched(seen: Seen):
     mail = (await until(mailed, what="the link"))[0]["text"]
     links = {kind: str(re.findall(rf"http\S+/client-certificates/{kind}/\S+", mail)[0]) for kind in ("retrieval", "loss")}
     otp, wrong = await seen.new_otp(before)
-    jar = aiohttp.CookieJar(unsafe=True)
+    own, jar = links["retrieval"].rpartition("/")[2], aiohttp.CookieJar(unsafe=True)
     async with aiohttp.ClientSession(cookie_jar=jar) as browser:
         for password in (wrong, otp):
             async with browser.post(f"{links['retrieval']}/password", data={"password": password}) as answer:
-                seen.answers.append(("the contact's page", await answer.text()))
+                seen.answers.append(("the contact's page", (await answer.text()).replace(own, "its own address")))
         async with browser.post(f"{links['retrieval']}/request", data={"csr": PRIVATE_KEY}) as answer:
             assert answer.status == 422
-            seen.answers.append(("the contact's page", await answer.text()))
+            seen.answers.append(("the contact's page", (await answer.text()).replace(own, "its own address")))
         async with browser.get(f"{links['retrieval']}/file") as answer:
             file = await answer.read()
         seen.secrets |= {f"{kind} link": link.rpartition("/")[2] for kind, link in links.items()}

@@ -1,24 +1,10 @@
-import itertools
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from certificate_registry.retrieval import RangeOutside, is_whole, merged, typed_password, wanted
+from certificate_registry.retrieval import RangeOutside, typed_password, wanted
 
 SIZE = 30
-PART = st.tuples(st.integers(0, SIZE - 1), st.integers(1, SIZE)).filter(lambda part: part[0] < part[1])
-
-
-@given(st.lists(PART, max_size=12))
-def test_merged_parts_cover_exactly_the_bytes_of_all_of_them(parts):
-    kept: list[tuple[int, int]] = []
-    for part in parts:
-        kept = merged(kept, part)
-    covered = {byte for start, stop in kept for byte in range(start, stop)}
-    assert covered == {byte for start, stop in parts for byte in range(start, stop)}
-    assert all(before[1] < after[0] for before, after in itertools.pairwise(kept))
-    assert is_whole(kept, SIZE) == (len(covered) == SIZE)
 
 
 @pytest.mark.parametrize(

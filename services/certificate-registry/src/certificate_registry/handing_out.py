@@ -44,6 +44,7 @@ class FetchedFile:
 
     content: bytes
     sha256: str
+    handed_out: int  # as many bytes, from the first, were on their way to this browser: from there on it may go on
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class HandingOut:
             link_digest=secret.digest(link),
             link_until=now + retrieval.LINK_GOOD_FOR,
             passwords_sent=0,
-            handed_out=[],
+            handed_out=0,
         )
         await self._send_password(session, opened, row, account)
         session.add(opened)
@@ -174,11 +175,11 @@ class HandingOut:
             if opened.file is None:
                 opened.file = self.post.sealer.seal(FILE, row.id, json.dumps(told).encode())
                 opened.file_size, opened.file_sha256 = len(made), sha256(made).hexdigest()
-                opened.handed_out = []
+                opened.handed_out = 0
         return self._fetched(opened)
 
     def _fetched(self, opened: RetrievalRow) -> FetchedFile:
-        return FetchedFile(b64decode(self._unsealed(opened)["file"]), str(opened.file_sha256))
+        return FetchedFile(b64decode(self._unsealed(opened)["file"]), str(opened.file_sha256), opened.handed_out)
 
     def _unsealed(self, opened: RetrievalRow) -> dict[str, str]:
         assert opened.file is not None
@@ -186,7 +187,7 @@ class HandingOut:
         return told
 
     async def handed_out(self, link: str, cookie: str, file: FetchedFile, part: Part, *, over: bool) -> bool:
-        """A part of the file goes out, or went out whole (`over`). True where it was the last one missing.
+        """A part of the file goes out, or went out to its last byte (`over`). True where that was the last of the file.
 
         Then the certificate is issued, the file's password goes by SMS, and both are forgotten here, in one transaction.
         """
@@ -198,9 +199,8 @@ class HandingOut:
             opened = await retrievals.by_link(session, secret.digest(link), lock=True)
             if opened is None or opened.file_sha256 != file.sha256 or not self._is_admitted(opened, cookie):
                 return False  # forgotten meanwhile, or another browser was admitted
-            parts = retrieval.merged([(start, stop) for start, stop in opened.handed_out], part)
-            opened.handed_out = [list(each) for each in parts]
-            if not over or not retrieval.is_whole(parts, len(file.content)):
+            opened.handed_out = max(opened.handed_out, part[1])
+            if not over or part[1] < len(file.content):
                 return False
             told = self._unsealed(opened)
             certificate = x509.load_der_x509_certificate(b64decode(told["certificate"]))

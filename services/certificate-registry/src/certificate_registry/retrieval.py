@@ -2,7 +2,6 @@
 
 import re
 import secrets
-from collections.abc import Iterable
 from datetime import timedelta
 
 LINK_GOOD_FOR = timedelta(days=7)
@@ -50,22 +49,6 @@ def new_password() -> str:
 def typed_password(typed: str) -> str:
     """What a person typed, without the spaces that phones put between groups."""
     return "".join(typed.split())
-
-
-def merged(parts: Iterable[Part], new: Part) -> list[Part]:
-    """The parts with a new one, as few and in order."""
-    kept: list[Part] = []
-    for start, stop in sorted([*parts, new]):
-        if kept and start <= kept[-1][1]:
-            kept[-1] = (kept[-1][0], max(stop, kept[-1][1]))
-        else:
-            kept.append((start, stop))
-    return kept
-
-
-def is_whole(parts: list[Part], size: int) -> bool:
-    """Whether every byte of a file of that size is in the parts."""
-    return parts == [(0, size)]
 
 
 def wanted(header: str | None, size: int) -> Part | None:

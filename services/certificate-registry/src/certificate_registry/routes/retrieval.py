@@ -108,7 +108,15 @@ async def _fetch(parts: Parts, request: Request, link: str) -> Response:
         await hands_out.handed_out(link, cookie, file, part, over=over)
 
     name = _file_name((await hands_out.look(link, cookie)).row.client_name)
-    return file_in_parts(request, file.content, sha256=file.sha256, kind="application/x-pkcs12", name=f"{name}.p12", went=went)
+    return file_in_parts(
+        request,
+        file.content,
+        handed_out=file.handed_out,
+        sha256=file.sha256,
+        kind="application/x-pkcs12",
+        name=f"{name}.p12",
+        went=went,
+    )
 
 
 @router.post("/retrieval/{link}/request")

@@ -1,7 +1,6 @@
 """The tables around client certificates: what was ordered, what a contact may fetch, messages to hand on, who is withdrawn."""
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, text
@@ -71,7 +70,7 @@ class RetrievalRow(Row):
     file: Mapped[bytes | None]  # sealed: PKCS#12, its password and the certificate in it
     file_size: Mapped[int | None]
     file_sha256: Mapped[str | None]
-    handed_out: Mapped[list[Any]]  # [[first byte, byte after the last], …], merged
+    handed_out: Mapped[int]  # bytes of the file, from its first, that were on their way to this browser
     forget_at: Mapped[datetime | None]  # when an unfinished file is destroyed
 
 

@@ -90,7 +90,7 @@ def close(retrieval: RetrievalRow) -> None:
 def forget_file(retrieval: RetrievalRow) -> None:
     """The file and its password are destroyed; a new one can be made while the order is open."""
     retrieval.file = retrieval.file_size = retrieval.file_sha256 = retrieval.forget_at = None
-    retrieval.handed_out = []
+    retrieval.handed_out = 0
 
 
 async def withdraw_all_of(session: AsyncSession, service: ClientServiceRow, actor: UUID, now: datetime) -> None:

@@ -46,13 +46,13 @@ async def count_attempt(session: AsyncSession, certificate_id: UUID, now: dateti
 async def use_password(session: AsyncSession, certificate_id: UUID, digest: str, *, cookie: str, now: datetime) -> bool:
     """Uses the password up and admits the browser with this cookie (its digest). False where another was first.
 
-    What another browser had fetched of the file does not count for this one.
+    What another browser had of the file does not count for this one.
     """
     until = now + retrieval.SESSION_GOOD_FOR
     used = await session.execute(
         update(RetrievalRow)
         .where(RetrievalRow.client_certificate_id == certificate_id, RetrievalRow.password_digest == digest)
-        .values(password_digest=None, session_digest=cookie, session_until=until, handed_out=[], forget_at=until)
+        .values(password_digest=None, session_digest=cookie, session_until=until, handed_out=0, forget_at=until)
         .returning(RetrievalRow.client_certificate_id)
     )
     return used.first() is not None

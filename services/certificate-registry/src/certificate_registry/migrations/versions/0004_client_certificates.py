@@ -114,7 +114,7 @@ def create_retrievals() -> None:
         content("file", nullable=True),
         number("file_size", nullable=True),
         text("file_sha256", nullable=True),
-        sa.Column("handed_out", JSONB(), nullable=False),
+        number("handed_out"),
         instant("forget_at", nullable=True),
         sa.PrimaryKeyConstraint("client_certificate_id", name="pk_retrieval"),
         refers("retrieval", "client_certificate_id", "client_certificate.id"),
