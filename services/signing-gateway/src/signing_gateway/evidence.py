@@ -77,6 +77,8 @@ class Evidences:
 
         Raises CertificateRevoked, or EvidenceAway when an authority is away or what it says does not hold.
         """
+        if len(chain) == 1 and chain[0].self_signed == "no":
+            raise EvidenceAway(chain[0].subject.human_friendly, "its issuer's certificate is not known here")
         statuses = await asyncio.gather(*(self._status(own, issuer) for own, issuer in pairwise(chain)))
         answers = tuple(status.ocsp for status in statuses if status.ocsp is not None)
         found = Evidence(tuple(chain), answers, tuple(status.crl for status in statuses if status.crl is not None))

@@ -86,13 +86,19 @@ def _granted(content: bytes) -> cms.ContentInfo:
 
 
 def chain_of(token: cms.ContentInfo) -> list[x509.Certificate]:
-    """The certificates in a token, its signer's first, each followed by its issuer's as far as they are there."""
+    """The certificates in a token, its signer's first, each followed by its issuer's as far as they are there.
+
+    Raises ValueError when the signer's is missing.
+    """
     signed = token["content"]
     found = [choice.chosen for choice in signed["certificates"] if choice.name == "certificate"]
     signer = signed["signer_infos"][0]["sid"].chosen
-    assert isinstance(signer, cms.IssuerAndSerialNumber)
+    if not isinstance(signer, cms.IssuerAndSerialNumber):
+        raise ValueError("the signer is not named by its issuer and serial number")  # noqa: TRY004 - the value is at fault
     named = (signer["issuer"], signer["serial_number"].native)
-    chain = [next(each for each in found if (each.issuer, each.serial_number) == named)]
+    chain = [each for each in found if (each.issuer, each.serial_number) == named][:1]
+    if not chain:
+        raise ValueError("the signer's certificate is missing")
     while (last := chain[-1]).self_signed == "no" and len(chain) <= len(found):
         issuer = next((each for each in found if each.subject == last.issuer), None)
         if issuer is None:

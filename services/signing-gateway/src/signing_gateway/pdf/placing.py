@@ -4,6 +4,7 @@ PDFium finds the word as a reader sees it, whatever pieces the file writes it in
 """
 
 from collections.abc import Iterator
+from math import floor
 
 import pypdfium2
 from pyhanko.pdf_utils.reader import PdfFileReader
@@ -53,7 +54,7 @@ def _beside(document: bytes, word: Word, reader: PdfFileReader) -> Box:
     for page, left, bottom in hits:
         found += 1
         if found == word.occurrence:
-            return _kept_within(shown_box(reader, page), page, left + word.offset[0], bottom + word.offset[1], word)
+            return _kept_within(shown_box(reader, page), page, floor(left) + word.offset[0], floor(bottom) + word.offset[1], word)
     if found:
         raise Refused(f"has the placeholder {word.placeholder!r} {found} times, not {word.occurrence}")
     raise Refused(f"does not have the placeholder {word.placeholder!r} in its text")

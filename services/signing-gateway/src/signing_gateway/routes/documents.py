@@ -27,6 +27,7 @@ from signing_gateway.seals import NAMES as HASH_NAMES
 from signing_gateway.storage.activations import Activations, Use
 from signing_gateway.timestamps import TimestampAuthority
 
+BODY_S = 60.0
 AT_ONCE = 8
 """Calls whose documents lie in memory at the same time; as many again wait, more are turned away."""
 
@@ -81,7 +82,7 @@ class DocumentRoutes:
         finally:
             self._waiting -= 1
         try:
-            asked = await read(request, SignDoc, at_most=self._max_body)
+            asked = await _read_in_time(request, self._max_body)
             if asked.operation_mode == "A":
                 raise InvalidRequest("Invalid parameter operationMode: only S is supported")
             certificate = self._access.credential(service, asked.credential_id)
@@ -124,6 +125,15 @@ class DocumentRoutes:
         if len(papers) > self._max_documents:
             raise InvalidRequest(f"Numbers of signatures is too high: at most {self._max_documents} in one request")
         return algorithm, papers, hashes
+
+
+async def _read_in_time(request: Request, at_most: int) -> SignDoc:
+    """The body; who sends it drop by drop keeps no other from being served."""
+    try:
+        async with asyncio.timeout(BODY_S):
+            return await read(request, SignDoc, at_most=at_most)
+    except TimeoutError:
+        raise InvalidRequest(f"The body did not arrive within {BODY_S:g} s") from None
 
 
 def _one_algorithm(members: Sequence[Asked], name: str, certificate: KnownCertificate) -> SigningAlgorithm:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 from fastapi import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from hosting import Clock
 from hosting.clock import host_utc
@@ -53,12 +53,12 @@ class Once:
         if isinstance(begun, bytes):
             return _json(begun, {"Idempotent-Replayed": "true"})
         try:
-            made = JSONResponse(await work()).body
+            made = msgspec.json.encode(await work())
         except Exception:
             await self._forgotten(begun)
             raise
-        await self._recorded(begun, bytes(made))
-        return _json(bytes(made), {})
+        await self._recorded(begun, made)
+        return _json(made, {})
 
     async def _forgotten(self, attempt: Attempt) -> None:
         try:

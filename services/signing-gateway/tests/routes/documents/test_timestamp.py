@@ -72,3 +72,11 @@ async def test_info_tells_what_is_offered(bed):
         "formats": ["P", "C"],
         "envelope_properties": [["Revision", "Certification"], ["Detached"]],
     }
+
+
+async def test_a_token_without_its_signers_certificate_is_not_passed_on(sandbox, stamp, monkeypatch):
+    issuers = dict(sandbox.authority.issuers)
+    mixed = issuers["a"].__class__(**{**issuers["a"].__dict__, "timestamp_certificate": issuers["b"].timestamp_certificate})
+    monkeypatch.setattr(sandbox.authority, "issuers", {**issuers, "a": mixed})
+    status, body = await stamp()
+    assert (status, body["sinete_error"]) == (503, "timestamps-unavailable")
