@@ -19,10 +19,14 @@ from ca_connector.parts import Parts
 from ca_connector.sealing import SealBroken
 from ca_connector.storage.access import Access
 from ca_connector.storage.standing import Key, Standing, accesses, standings
+from observability import get_logger
+
+log = get_logger(__name__)
 
 QUERY_S = 5.0
 HELD_ACCESSES = 100_000  # about 1 KB each
-AWAY = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+AWAY = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""What a database that is away looks like past SQLAlchemy. InternalClientError: it said goodbye and the socket still stands."""
 
 
 class FenceUnknown(Exception):
@@ -67,7 +71,9 @@ class Fence:
             asked, self._asked = self._asked, {}
             try:
                 found = await self._read(asked)
-            except AWAY as fault:
+            except Exception as fault:  # whatever it is: nobody may wait for ever
+                if not isinstance(fault, AWAY):
+                    log.exception("the fence failed on our side")
                 for answer in asked.values():
                     answer.set_exception(FenceUnknown(f"the database does not answer ({type(fault).__name__})"))
                     answer.exception()  # whoever waited may be gone: that nobody reads it is no error
