@@ -41,6 +41,12 @@ class Addresses:
         return f"https://127.0.0.1:{self.ports.of('signing-gateway-https')}"
 
     @property
+    def gateway_addresses(self) -> list[str]:
+        """What else clients on this machine may call it by."""
+        plain, secured = (self.ports.of(name) for name in ("signing-gateway", "signing-gateway-https"))
+        return [self.gateway_https, f"https://localhost:{secured}", f"http://localhost:{plain}"]
+
+    @property
     def sandbox_ca(self) -> str:
         """On another host name than the registry: cookies ignore ports."""
         return f"http://localhost:{self.ports.of('sandbox-ca')}"
@@ -153,6 +159,7 @@ def gateway(at: Addresses) -> dict[str, str]:
     ca_port = at.ports.of("sandbox-ca")
     return {
         "PUBLIC_URL": at.service("signing-gateway"),
+        "OTHER_URLS": ",".join(at.gateway_addresses),
         "PLAIN_HTTP": "true",
         "TLS_PORT": str(at.ports.of("signing-gateway-https")),
         "TLS_CERTIFICATE": str(certificate),

@@ -23,12 +23,14 @@ from signing_gateway.outside import Outside
 from signing_gateway.pdf_processes import PdfProcesses
 from signing_gateway.projections import Known
 from signing_gateway.rates import Rates
-from signing_gateway.routes import Access, Documents, Door, Once, Placing, api
+from signing_gateway.revoked import Revoked
+from signing_gateway.routes import Access, Addresses, Documents, Door, Once, Placing, api
 from signing_gateway.settings import Settings
 from signing_gateway.signing import CURRENT_WITHIN, Signer
 from signing_gateway.storage.activations import Activations
 from signing_gateway.storage.deferred import DeferredOrders
 from signing_gateway.storage.keyed import KeyedRequests
+from signing_gateway.storage.logins import Logins
 from signing_gateway.storage.presence import Presence
 from signing_gateway.storage.sweeping import Sweeper
 from signing_gateway.timestamps import TimestampAuthority
@@ -57,7 +59,8 @@ def build(settings: Settings, clock: Clock) -> App:
     holder = f"{socket.gethostname()[:50]}.{os.getpid()}.{uuid4().hex[:12]}"
     asker = Asker(monitor, known.spendable_epoch, holder, draining=known.draining)
     signer = Signer(known=known, topics=topics, asker=asker, connector=connector, teller=teller, clock=clock)
-    tokens = AccessTokens(settings.token_key.get_secret_value(), settings.public_url, clock)
+    revoked = Revoked()
+    tokens = AccessTokens(settings.token_key.get_secret_value(), settings.public_url, clock, revoked)
     access = Access(known, topics, tokens, Rates(settings.requests_per_minute), clock)
 
     presence, sessions = Presence(engine), sessions_of(engine)
@@ -67,6 +70,7 @@ def build(settings: Settings, clock: Clock) -> App:
     placing = Placing(signer, once, activations, orders, clock, kept=kept)
     deferring = Deferring(orders, activations, signer, clock)
     sweeper = Sweeper(sessions, clock)
+    logins = Logins(sessions, revoked, clock)
 
     outside = Outside(Allowed.of(settings.embedded_ca_hosts))
     authority = TimestampAuthority(outside, settings.timestamp_url, settings.timestamp_roots())
@@ -82,13 +86,19 @@ def build(settings: Settings, clock: Clock) -> App:
         if not topics.caught_up or topics.confirmed_age() > CURRENT_WITHIN:
             raise RuntimeError("the state topics are not confirmed current")
 
+    async def revocations() -> None:
+        if not revoked.current():
+            raise RuntimeError("revocations are not confirmed current")
+
     async def close_calls() -> None:
         await asyncio.gather(monitor.close(), connector.close(), outside.close(), processes.close())
 
     health = Health()
     health.check("database", answers(engine))
     health.check("state topics", current)
-    routes = api(access, signer, placing, documents, public_url=settings.public_url, max_hashes=settings.max_hashes)
+    health.check("revocations", revocations)
+    addresses = Addresses(settings.public_url, settings.others)
+    routes = api(access, signer, placing, documents, logins, addresses=addresses, max_hashes=settings.max_hashes)
     required = settings.client_certificates == "required"
     tls = settings.tls()
     renewal = TlsRenewal(tls, settings.revocation_lists) if tls else None
@@ -104,7 +114,15 @@ def build(settings: Settings, clock: Clock) -> App:
         health=health,
         tls=tls,
         plain=settings.plain_http or bool(settings.proxies),
-        background=[topics.run, asker.run, presence.run, sweeper.run, deferring.run, *([renewal.run] if renewal else [])],
+        background=[
+            topics.run,
+            asker.run,
+            logins.run,
+            presence.run,
+            sweeper.run,
+            deferring.run,
+            *([renewal.run] if renewal else []),
+        ],
         on_start=[teller.start],
         on_stop=[engine.dispose, close_calls, teller.stop, asker.close, deferring.close],
     )

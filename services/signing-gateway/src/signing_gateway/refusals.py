@@ -110,6 +110,20 @@ class ClientUnknown(Refused):
         super().__init__("Client authentication failed. Check client_id and client_secret.")
 
 
+class LoginMalformed(Refused):
+    """`auth/login` without a Basic header that can be read, and without a refresh token."""
+
+    def __init__(self) -> None:
+        super().__init__("Malformed authentication parameter.")
+
+
+class LoginFailed(Refused):
+    """`auth/login` with a wrong client id or secret; which of them is not said."""
+
+    def __init__(self) -> None:
+        super().__init__("An error occurred during authentication process")
+
+
 class PlainRefused(InvalidRequest):
     """The request came over plain HTTP, from nobody who may send it so."""
 

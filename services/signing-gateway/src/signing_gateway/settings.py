@@ -15,6 +15,7 @@ class Settings(ProcessSettings):
     """Environment variables in upper case; `token_key` is a file in SECRETS_DIR."""
 
     public_url: str = Field(pattern=r"^https?://[^/]+(/.*[^/])?$")  # where clients reach us, without a slash at the end
+    other_urls: str = ""  # further addresses that clients use, separated by commas; each is an issuer of its own in the metadata
     grant_monitor_url: str
     ca_connector_url: str
     token_key: SecretStr  # Ed25519 private key, PKCS#8 PEM: signs access tokens; the same for every gateway
@@ -48,6 +49,11 @@ class Settings(ProcessSettings):
         if self.revocation_lists and not self.client_authorities:
             raise ValueError("CLIENT_REVOCATION_LISTS is of no use without CLIENT_AUTHORITIES")
         return self
+
+    @property
+    def others(self) -> list[str]:
+        """The further addresses."""
+        return [url.strip().rstrip("/") for url in self.other_urls.split(",") if url.strip()]
 
     @property
     def proxies(self) -> Proxies:

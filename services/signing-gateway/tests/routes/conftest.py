@@ -40,11 +40,13 @@ from signing_gateway.outside import Outside
 from signing_gateway.pdf_processes import PdfProcesses
 from signing_gateway.projections import Known
 from signing_gateway.rates import Rates
-from signing_gateway.routes import Access, Documents, Door, Once, Placing, api
+from signing_gateway.revoked import Revoked
+from signing_gateway.routes import Access, Addresses, Documents, Door, Once, Placing, api
 from signing_gateway.signing import Signer
 from signing_gateway.storage.activations import Activations
 from signing_gateway.storage.deferred import DeferredOrders
 from signing_gateway.storage.keyed import KeyedRequests
+from signing_gateway.storage.logins import Logins
 from signing_gateway.storage.presence import Presence
 from signing_gateway.timestamps import TimestampAuthority
 
@@ -163,6 +165,11 @@ class Bed:
     tokens: Any = None
     signer: Any = None
     door: Any = None
+    revoked: Any = None
+    logins: Any = None
+    boottime: float = 0.0
+    addresses: list[str] = field(default_factory=list)
+    token_key: str = ""
     last: Any = None
     processes: Any = None
     timestamp_url: str = ""
@@ -290,7 +297,10 @@ async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
         teller=bed.teller,
         clock=lambda: bed.now,
     )
-    bed.tokens = AccessTokens(an_ed25519_pem(), "http://gateway.test", lambda: bed.now)
+    bed.revoked = Revoked(lambda: bed.boottime)
+    bed.revoked.confirm(bed.boottime, 0)
+    bed.token_key = an_ed25519_pem()
+    bed.tokens = AccessTokens(bed.token_key, "http://gateway.test", lambda: bed.now, bed.revoked)
     bed.token = bed.renewed_token()
     access = Access(bed.known, bed.topics, bed.tokens, Rates(bed.per_minute), lambda: bed.now)
     outside = Outside(Allowed.of(bed.sandbox_host))
@@ -300,7 +310,8 @@ async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
     stack.push_async_callback(bed.processes.close)
     signer = DocumentSigner(bed.signer, authority, Evidences(outside), bed.processes, lambda: bed.now)
     documents = Documents(signer, authority, max_body=8 * 1024 * 1024, max_documents=20)
-    app = api(access, bed.signer, records(bed, stack), documents, public_url="http://gateway.test", max_hashes=100)
+    placing, addresses = records(bed, stack), Addresses("http://gateway.test", bed.addresses)
+    app = api(access, bed.signer, placing, documents, bed.logins, addresses=addresses, max_hashes=100)
     talking = asyncio.create_task(bed.asker.run())
     bed.door = Door(app, proxies=Proxies(""), required=False, plain=True)
     bed.url = await listening(bed.door, stack)
@@ -328,6 +339,7 @@ def records(bed: Bed, stack: AsyncExitStack) -> Placing:
     sessions, kept = sessions_of(engine), timedelta(hours=24)
     activations, orders = Activations(sessions), DeferredOrders(sessions, presence)
     once = Once(KeyedRequests(sessions, presence), lambda: bed.now, kept=kept)
+    bed.logins = Logins(sessions, bed.revoked, lambda: bed.now)
     bed.deferring = Deferring(orders, activations, bed.signer, lambda: bed.now)
     return Placing(bed.signer, once, activations, orders, lambda: bed.now, kept=kept)
 

@@ -2,7 +2,8 @@
 
 from fastapi import FastAPI
 
-from signing_gateway.routes.access import Access, token_routes
+from signing_gateway.routes.access import Access
+from signing_gateway.routes.addresses import Addresses
 from signing_gateway.routes.answers import install_answers
 from signing_gateway.routes.authorization import authorization_routes, challenge_routes
 from signing_gateway.routes.credentials import credential_routes
@@ -10,24 +11,37 @@ from signing_gateway.routes.direct import DirectRoutes
 from signing_gateway.routes.documents import DocumentRoutes, Documents
 from signing_gateway.routes.door import Door
 from signing_gateway.routes.info import info_routes
+from signing_gateway.routes.login import login_routes
 from signing_gateway.routes.once import Once
 from signing_gateway.routes.placing import Placing
 from signing_gateway.routes.polling import polling_routes
 from signing_gateway.routes.signatures import signature_routes
 from signing_gateway.routes.timestamps import timestamp_routes
+from signing_gateway.routes.tokens import token_routes
 from signing_gateway.signing import Signer
+from signing_gateway.storage.logins import Logins
 
 
-def api(access: Access, signer: Signer, placing: Placing, documents: Documents, *, public_url: str, max_hashes: int) -> FastAPI:
+def api(
+    access: Access,
+    signer: Signer,
+    placing: Placing,
+    documents: Documents,
+    logins: Logins,
+    *,
+    addresses: Addresses,
+    max_hashes: int,
+) -> FastAPI:
     """The application clients reach. Its OpenAPI document is made by `api(...).openapi()` and is not served (ASVS 13.4.5)."""
     app = DirectRoutes(
         title="Sinete signing gateway", version="2.0.0.2", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
     )
     install_answers(app)
-    app.include_router(token_routes(access))
+    app.include_router(token_routes(access, logins, addresses))
+    app.include_router(login_routes(access, logins))
     stamps = documents.authority.offered
     for version in ("v2", "v1"):
-        app.include_router(info_routes(public_url, version=version, timestamps=stamps))
+        app.include_router(info_routes(addresses, version=version, timestamps=stamps))
         app.include_router(credential_routes(access, version=version, max_hashes=max_hashes))
         app.include_router(authorization_routes(access, placing.activations, version=version, max_hashes=max_hashes))
         app.include_router(challenge_routes(access, version=version))
@@ -40,4 +54,4 @@ def api(access: Access, signer: Signer, placing: Placing, documents: Documents, 
     return app
 
 
-__all__ = ["Access", "Documents", "Door", "Once", "Placing", "api"]
+__all__ = ["Access", "Addresses", "Documents", "Door", "Once", "Placing", "api"]

@@ -38,6 +38,8 @@ REFUSALS: dict[type[refusals.Refused], tuple[int, str, str]] = {
     refusals.PlainRefused: (400, "invalid_request", "https-needed"),
     refusals.TokenInvalid: (401, "invalid_token", "token-invalid"),
     refusals.ClientUnknown: (401, "invalid_client", "client-unknown"),
+    refusals.LoginMalformed: (401, "invalid_request", "login-malformed"),
+    refusals.LoginFailed: (400, "authentication_error", "login-failed"),
     refusals.CertificateNeeded: (403, "unauthorized_client", "client-certificate-needed"),
     refusals.CertificateNotTheirs: (403, "unauthorized_client", "client-certificate-refused"),
     refusals.GrantTypeUnsupported: (400, "unsupported_grant_type", "grant-type-unsupported"),
@@ -72,6 +74,7 @@ NEVER_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 CHALLENGES = {
     "invalid_token": 'Bearer realm="signing-gateway", error="invalid_token"',
     "invalid_client": 'Basic realm="signing-gateway", charset="UTF-8"',
+    "login-malformed": 'Basic realm="signing-gateway", charset="UTF-8"',
 }
 
 
@@ -132,7 +135,7 @@ def answered(why: refusals.Refused, who: UUID | None = None) -> JSONResponse:
     """The answer that the table gives to a refusal of the client service `who`, logged for the audit (ASVS 16.3.2)."""
     status, body = refused(why)
     log.info("a request was refused", refusal=body["sinete_error"], status=status, client_service_id=str(who) if who else None)
-    challenge = CHALLENGES.get(str(body["error"]))
+    challenge = CHALLENGES.get(str(body["sinete_error"])) or CHALLENGES.get(str(body["error"]))
     headers = {"Cache-Control": "no-store"} | ({"WWW-Authenticate": challenge} if challenge else {})
     if why.retry_after is not None:
         headers["Retry-After"] = str(why.retry_after)

@@ -6,7 +6,7 @@ from sqlalchemy import delete
 
 from hosting import Clock
 from hosting.database import Sessions
-from signing_gateway.storage.tables import activation, deferred_order, keyed_request
+from signing_gateway.storage.tables import activation, deferred_order, keyed_request, login, revocation
 
 EVERY_S = 60.0
 
@@ -14,6 +14,8 @@ ENDS = {
     keyed_request: keyed_request.c.kept_until,
     activation: activation.c.expires_at,
     deferred_order: deferred_order.c.kept_until,
+    login: login.c.ends_at,
+    revocation: revocation.c.ends_at,
 }
 
 

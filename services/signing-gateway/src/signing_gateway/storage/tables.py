@@ -1,7 +1,8 @@
-"""The tables. A client service sees its own rows alone; nothing here is needed to sign a plain request."""
+"""The tables. A client service sees its own rows alone; a plain signature asks for revocations alone, ahead of it."""
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -70,4 +71,34 @@ deferred_order = Table(
     CheckConstraint("(status = 'decided') = (answer IS NOT NULL)", name="deferred_order_answered_when_decided"),
     Index("deferred_order_open", "accepted_at", postgresql_where=text("status <> 'decided'")),
     Index("deferred_order_kept_until", "kept_until"),
+)
+
+revocation = Table(
+    "revocation",  # an access token, or all tokens of a login, that hold no more
+    METADATA,
+    Column("token_id", Text, primary_key=True),  # a token's jti, or a login's id
+    Column("ends_at", INSTANT, nullable=False),  # when the last of the tokens would be over anyway
+    Index("revocation_ends_at", "ends_at"),
+)
+
+login = Table(
+    "login",  # of version 1, with rememberMe: a refresh token
+    METADATA,
+    Column("refresh_digest", LargeBinary, primary_key=True),  # SHA-256: who reads the table can log in nowhere
+    Column("login_id", Uuid, nullable=False, unique=True),  # in the access tokens that came of it
+    Column("client_service_id", Uuid, nullable=False),
+    Column("secret_digest", LargeBinary, nullable=False),  # of the secret it was made with: another one ends it
+    Column("by_certificate", Boolean, nullable=False),  # made with a TLS client certificate: used with one alone
+    Column("revoked", Boolean, nullable=False),
+    Column("ends_at", INSTANT, nullable=False),
+    Index("login_ends_at", "ends_at"),
+)
+
+spent_assertion = Table(
+    "spent_assertion",  # RFC 7523 §3: an assertion is used once
+    METADATA,
+    Column("client_service_id", Uuid, primary_key=True),
+    Column("assertion_id", Text, primary_key=True),
+    Column("ends_at", INSTANT, nullable=False),  # the host's unmoved time
+    Index("spent_assertion_ends_at", "ends_at"),
 )
