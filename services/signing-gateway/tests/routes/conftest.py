@@ -299,7 +299,7 @@ async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
     )
     bed.revoked = Revoked(lambda: bed.boottime)
     bed.revoked.confirm(bed.boottime, 0)
-    bed.token_key = an_ed25519_pem()
+    bed.token_key = bed.token_key or an_ed25519_pem()
     bed.tokens = AccessTokens(bed.token_key, "http://gateway.test", lambda: bed.now, bed.revoked)
     bed.token = bed.renewed_token()
     access = Access(bed.known, bed.topics, bed.tokens, Rates(bed.per_minute), lambda: bed.now)
