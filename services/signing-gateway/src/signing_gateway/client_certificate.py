@@ -12,7 +12,7 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from urllib.parse import unquote
 
-from signing_gateway.refusals import ProxyHeaderUnreadable
+from signing_gateway.access_refusals import ProxyHeaderUnreadable
 
 Header = tuple[bytes, bytes]
 

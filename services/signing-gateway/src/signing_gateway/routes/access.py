@@ -8,19 +8,12 @@ from uuid import UUID
 from fastapi import Request
 
 from hosting import Clock, boottime, host_utc
+from signing_gateway.access_refusals import CertificateNeeded, CertificateNotTheirs, ClientUnknown
 from signing_gateway.access_tokens import AccessTokens
 from signing_gateway.permission import KnownCertificate, KnownService
 from signing_gateway.projections import Known
 from signing_gateway.rates import Rates
-from signing_gateway.refusals import (
-    CertificateNeeded,
-    CertificateNotTheirs,
-    ClientUnknown,
-    CredentialUnknown,
-    NotCurrent,
-    RateExceeded,
-    TokenInvalid,
-)
+from signing_gateway.refusals import CredentialUnknown, NotCurrent, RateExceeded, TokenInvalid
 from signing_gateway.routes.direct import RATE
 from signing_gateway.routes.door import SHOWN
 

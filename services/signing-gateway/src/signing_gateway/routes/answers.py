@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from observability import get_logger
-from signing_gateway import document_refusals, refusals
+from signing_gateway import access_refusals, document_refusals, refusals
 
 log = get_logger(__name__)
 
@@ -35,15 +35,15 @@ REFUSALS: dict[type[refusals.Refused], tuple[int, str, str]] = {
     document_refusals.CertificateRevoked: (400, "invalid_request", "certificate-revoked"),
     refusals.KeyReused: (422, "invalid_request", "idempotency-key-reused"),
     refusals.KeyUnderWay: (409, "invalid_request", "idempotency-key-under-way"),
-    refusals.PlainRefused: (400, "invalid_request", "https-needed"),
+    access_refusals.PlainRefused: (400, "invalid_request", "https-needed"),
     refusals.TokenInvalid: (401, "invalid_token", "token-invalid"),
-    refusals.ClientUnknown: (401, "invalid_client", "client-unknown"),
-    refusals.LoginMalformed: (401, "invalid_request", "login-malformed"),
-    refusals.LoginFailed: (400, "authentication_error", "login-failed"),
-    refusals.CertificateNeeded: (403, "unauthorized_client", "client-certificate-needed"),
-    refusals.CertificateNotTheirs: (403, "unauthorized_client", "client-certificate-refused"),
-    refusals.GrantTypeUnsupported: (400, "unsupported_grant_type", "grant-type-unsupported"),
-    refusals.ScopeInvalid: (400, "invalid_scope", "scope-invalid"),
+    access_refusals.ClientUnknown: (401, "invalid_client", "client-unknown"),
+    access_refusals.LoginMalformed: (401, "invalid_request", "login-malformed"),
+    access_refusals.LoginFailed: (400, "authentication_error", "login-failed"),
+    access_refusals.CertificateNeeded: (403, "unauthorized_client", "client-certificate-needed"),
+    access_refusals.CertificateNotTheirs: (403, "unauthorized_client", "client-certificate-refused"),
+    access_refusals.GrantTypeUnsupported: (400, "unsupported_grant_type", "grant-type-unsupported"),
+    access_refusals.ScopeInvalid: (400, "invalid_scope", "scope-invalid"),
     refusals.GrantExpired: (403, "access_denied", "access-expired"),
     refusals.GrantUsedUp: (403, "access_denied", "limit-exceeded"),
     refusals.AccessWithdrawn: (403, "access_denied", "access-withdrawn"),

@@ -7,8 +7,9 @@ from urllib.parse import parse_qsl, unquote_plus
 from fastapi import Request
 
 from signing_gateway import assertions
+from signing_gateway.access_refusals import CertificateNotTheirs, ClientUnknown
 from signing_gateway.permission import KnownService
-from signing_gateway.refusals import CertificateNotTheirs, ClientUnknown, InvalidRequest
+from signing_gateway.refusals import InvalidRequest
 from signing_gateway.routes.access import Access
 from signing_gateway.routes.bodies import body_of
 from signing_gateway.routes.door import SHOWN

@@ -3,8 +3,9 @@
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from observability import get_logger
+from signing_gateway.access_refusals import CertificateNeeded, PlainRefused
 from signing_gateway.client_certificate import SPOKEN_FOR, Proxies, fingerprint, forwarded
-from signing_gateway.refusals import CertificateNeeded, PlainRefused, Refused
+from signing_gateway.refusals import Refused
 from signing_gateway.routes.answers import answered
 
 log = get_logger(__name__)

@@ -7,9 +7,10 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from signing_gateway.access_refusals import CertificateNeeded, ClientUnknown, LoginFailed, LoginMalformed
 from signing_gateway.access_tokens import LIFETIME
 from signing_gateway.permission import KnownService
-from signing_gateway.refusals import CertificateNeeded, ClientUnknown, InvalidRequest, LoginFailed, LoginMalformed
+from signing_gateway.refusals import InvalidRequest
 from signing_gateway.routes.access import Access
 from signing_gateway.routes.answers import answer
 from signing_gateway.routes.bodies import documented, read

@@ -5,10 +5,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from signing_gateway.access_refusals import GrantTypeUnsupported, ScopeInvalid
 from signing_gateway.access_tokens import LIFETIME
 from signing_gateway.assertions import ALGORITHMS
 from signing_gateway.permission import KnownService
-from signing_gateway.refusals import GrantTypeUnsupported, InvalidRequest, ScopeInvalid
+from signing_gateway.refusals import InvalidRequest
 from signing_gateway.routes.access import Access
 from signing_gateway.routes.addresses import Addresses
 from signing_gateway.routes.answers import answer
