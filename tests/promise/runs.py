@@ -16,8 +16,8 @@ from tests.promise.invariants import Facts, Violation, violations
 from embedded.platform_api import ApiRefused
 from embedded.walk import WalkFailed
 
-USED_UP_WITHIN_S = 100
-AT_REST_WITHIN_S = 60
+USED_UP_WITHIN_S = 300
+AT_REST_WITHIN_S = 180
 NOT_HEALED = (TimeoutError, OSError, aiohttp.ClientError, ApiRefused, WalkFailed)
 Say = Callable[[str], None]
 
