@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import ColumnElement, insert, select, update
 
 from hosting.database import Sessions
-from signing_gateway.refusals import RequestUnknown
+from signing_gateway.refusals import OutcomeUnknown, RecordsAway, RequestUnknown
 from signing_gateway.storage import recording
 from signing_gateway.storage.presence import Presence, gone
 from signing_gateway.storage.tables import deferred_order
@@ -61,7 +61,11 @@ class DeferredOrders:
         """Set when this process accepted one; whoever takes orders need not wait for its next look."""
 
     async def accept(self, order: Deferred, *, now: datetime, kept_until: datetime) -> UUID:
-        """The id to poll for. `kept_until`: when it is forgotten, if nobody decides it. Raises RecordsAway."""
+        """The id to poll for. `kept_until`: when it is forgotten, if nobody decides it.
+
+        Raises RecordsAway, or OutcomeUnknown when the database went away before it said that the order is kept.
+        """
+        await self._presence.number()
         response_id = uuid4()
         row = {
             "response_id": response_id,
@@ -78,8 +82,11 @@ class DeferredOrders:
             "accepted_at": now,
             "kept_until": kept_until,
         }
-        async with recording(self._sessions) as session:
-            await session.execute(insert(deferred_order).values(row))
+        try:
+            async with recording(self._sessions) as session:
+                await session.execute(insert(deferred_order).values(row))
+        except RecordsAway as away:
+            raise OutcomeUnknown("It is not known whether the request was accepted.") from away
         self.arrived.set()
         return response_id
 
