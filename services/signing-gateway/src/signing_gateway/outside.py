@@ -1,12 +1,14 @@
 """Calls to timestamp authorities and to what certificates point to: guarded, bounded, tried again, since none has an effect."""
 
 import aiohttp
+from prometheus_client import Counter
 
 from hosting.address import AddressRefused, Allowed, PublicOnly, checked
 from observability import get_logger
 
 log = get_logger(__name__)
 
+CALLS = Counter("outside_calls_total", "Exchanges with timestamp authorities and what certificates point to", ["host", "code"])
 ATTEMPTS = 3
 TIMEOUT_S = 5.0
 
@@ -45,8 +47,11 @@ class Outside:
         for _ in range(ATTEMPTS):
             try:
                 return await self._exchanged(method, url, content, kind, most)
-            except (aiohttp.ClientError, TimeoutError, OSError, NotReached) as fault:
-                why = str(fault) if isinstance(fault, NotReached) else type(fault).__name__
+            except (aiohttp.ClientError, TimeoutError, OSError) as fault:
+                why = type(fault).__name__
+                CALLS.labels(url.split("/")[2], "no-answer").inc()
+            except NotReached as fault:
+                why = str(fault)
         log.warning("an authority gave no usable answer", host=url.split("/")[2], reason=why)
         raise NotReached(why)
 
@@ -57,6 +62,7 @@ class Outside:
             self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False)
         headers = {"Content-Type": kind} if kind else {}
         async with self._session.request(method, url, data=content or None, headers=headers, allow_redirects=False) as answer:
+            CALLS.labels(url.split("/")[2], answer.status).inc()
             if answer.status != 200:
                 raise NotReached(f"status {answer.status}")
             told = bytearray()

@@ -7,12 +7,14 @@ import sys
 from typing import TypeVar
 
 import msgspec
+from prometheus_client import Counter
 
 from observability import get_logger
 from signing_gateway.pdf.jobs import Complete, Completed, Job, NotPossible, Outcome, Prepare, Prepared, Refused
 
 log = get_logger(__name__)
 
+ENDED = Counter("pdf_processes_ended_total", "Processes that were ended over a document, by fault", ["fault"])
 LENGTH_BYTES = 4
 MEMORY_MIB = 1024
 JOB_S = 20.0
@@ -51,6 +53,7 @@ class PdfProcesses:
                 async with asyncio.timeout(self._job_s):
                     outcome = await self._exchanged(process, job)
             except (TimeoutError, OSError, asyncio.IncompleteReadError, msgspec.MsgspecError) as fault:
+                ENDED.labels(type(fault).__name__).inc()
                 log.warning("a PDF process was ended over a document", fault=type(fault).__name__, exit_code=process.returncode)
                 await _end(process)
                 raise Refused("takes more time or memory than is given") from None
