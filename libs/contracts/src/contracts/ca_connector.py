@@ -219,7 +219,7 @@ class SignResult(Message):
     An item whose line is missing when the answer ends is `unknown`.
 
     `signed`: `signatures` in the order of the hashes, base64. `refused`: the CA certainly made none; `reason` is
-    `epoch-over`, `access-withdrawn`, `credential-disabled`, `ca-refused`, `ca-unavailable` (never sent) or
+    `epoch-over`, `access-withdrawn`, `credential-disabled`, `ca-refused`, `ca-unavailable` (never sent, or turned away) or
     `certificate-unknown`. `unknown`: nobody knows whether signatures were made; they stay charged.
     """
 
