@@ -21,7 +21,7 @@ from tests.bench.bench import opened
 from tests.bench.figure import Figure
 from tests.bench.machine import Noise
 
-SCENARIOS = ("signing", "authority", "counting", "patrolling", "catching_up")
+SCENARIOS = ("signing", "authority", "counting", "patrolling", "expiring", "catching_up")
 """Modules beside this one, each with `async def figures(bench) -> list[Figure]`; they run in this order, one after the other."""
 
 OUT = Path(__file__).resolve().parents[2] / "bench.json"

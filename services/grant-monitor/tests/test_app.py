@@ -187,6 +187,38 @@ def a_process(fresh_database, kafka_bootstrap, service_keys, tmp_path, prefix):
         process.communicate(timeout=10)
 
 
+async def test_monitors_that_come_and_go_in_the_middle_of_batches_count_each_signature_once(settings_of, clock, make, database):
+    wants = [make.want(uuid4(), need=50, service=uuid4()) for _ in range(24)]
+    async with database.books() as books:
+        for want in wants:
+            books.open(make.grant(want.certificate_id, limit=10**9))
+            books.answer(want, "gw-1")
+    teller = Teller(settings_of.kafka_bootstrap, service="signing-gateway", prefix=settings_of.topic_prefix)
+
+    async def tell():
+        for total in range(1, 31):
+            await asyncio.gather(*(teller.tell(make.applied(want, total), at=clock.now) for want in wants))
+
+    async def counted(least):
+        async with asyncio.timeout(2 * WITHIN_S):
+            while (found := sum(row["total"] for row in await database.rows("service_usage"))) < least:
+                await asyncio.sleep(0.05)
+        return found
+
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(teller.stop)
+        async with running(build(settings_of, clock)):
+            telling = asyncio.create_task(tell())
+            await counted(24)
+            await stack.enter_async_context(running(build(settings_of, clock)))
+            await counted(240)
+        await stack.enter_async_context(running(build(settings_of, clock)))
+        await telling
+        assert await counted(720) == 720
+    assert {epoch["counted"] for epoch in await database.rows("grant_epoch")} == {30}
+    assert {row["signatures"] for row in await database.rows("usage_day")} == {30}
+
+
 async def test_the_process_migrates_becomes_ready_and_stops_when_told(a_process):
     process, admin = a_process()
     async with httpx2.AsyncClient() as client, asyncio.timeout(WITHIN_S):

@@ -30,23 +30,28 @@ def hear(hearing: Hearing, sessions: Sessions, clock: Clock) -> None:
 
 
 def _hear_ca_access(hearing: Hearing, sessions: Sessions, clock: Clock) -> None:
-    @hearing.hears(CaAccessGranted, CaAccessWithdrawn)
-    async def on_ca_access(heard: Heard) -> None:
-        """Opens the epoch that the connector assigned, or expires the one that was withdrawn."""
-        event = heard.event
-        assert isinstance(event, CaAccessGranted | CaAccessWithdrawn)
-        _refuse_impossible(event)
+    @hearing.hears_batch(CaAccessGranted, CaAccessWithdrawn)
+    async def on_ca_access(batch: list[Heard]) -> None:
+        """Opens the epochs that the connector assigned and expires those that were withdrawn, in one transaction.
+
+        One that is refused undoes it; the hearing then gives the batch again, one event at a time.
+        """
+        events: list[CaAccessGranted | CaAccessWithdrawn] = [heard.event for heard in batch]
+        for event in events:
+            _refuse_impossible(event)
+        certificates = {event.certificate_id for event in events}
         async with (
             sessions.begin() as session,
-            books_of(session, [event.certificate_id], now=clock(), host_now=host_utc(), blocks=False) as books,
+            books_of(session, certificates, now=clock(), host_now=host_utc(), blocks=False) as books,
         ):
-            if isinstance(event, CaAccessGranted):
-                books.open(event)
-            else:
-                try:
-                    books.withdraw(event)
-                except EpochNotOpened as refusal:
-                    raise UnreadableEvent(f"{refusal}: replay it after its ca-access-granted") from refusal
+            for event in events:
+                if isinstance(event, CaAccessGranted):
+                    books.open(event)
+                else:
+                    try:
+                        books.withdraw(event)
+                    except EpochNotOpened as refusal:
+                        raise UnreadableEvent(f"{refusal}: replay it after its ca-access-granted") from refusal
 
 
 def _hear_signatures(hearing: Hearing, sessions: Sessions, clock: Clock) -> None:
