@@ -3,8 +3,11 @@ from uuid import uuid4
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
+from pydantic import ValidationError
 
 from certificate_registry.client_ca import ClientCa, ClientCaUnusable, new_client_ca, new_client_key, new_file_password, pkcs12_of
+from certificate_registry.commands import make_client_ca
+from certificate_registry.settings import Settings
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
 
@@ -43,3 +46,34 @@ def test_the_file_says_aes_256_and_many_rounds_in_the_clear_and_no_name_of_the_h
     assert aes_256_cbc in file
     assert rounds in file
     assert issued.public_bytes(Encoding.DER) not in file
+
+
+async def test_the_command_writes_what_the_settings_read_and_overwrites_nothing(tmp_path, capsys):
+    files = [tmp_path / name for name in ("client_ca_key", "client_ca_password", "client-ca.pem")]
+    flags = ("--key-file", "--password-file", "--certificate-file")
+    args = [part for flag, file in zip(flags, files, strict=True) for part in (flag, str(file))]
+    assert await make_client_ca(None, lambda: NOW, args) == 0
+    key, password, certificate = files
+    assert {file.stat().st_mode & 0o777 for file in (key, password)} == {0o600}
+    ClientCa.load(key.read_text().strip(), password.read_text().strip(), certificate.read_bytes())
+    before = key.read_bytes()
+    with pytest.raises(SystemExit):
+        await make_client_ca(None, lambda: NOW, args)
+    assert "there already" in capsys.readouterr().err
+    assert key.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"client_ca_file": "/x", "notifier_url": "http://127.0.0.1:1"},
+        {"client_ca_key": "k", "client_ca_password": "p", "notifier_url": "http://127.0.0.1:1"},
+        {"client_ca_file": "/x", "client_ca_key": "k", "client_ca_password": "p"},
+    ],
+)
+def test_half_an_authority_stops_the_start_by_name(given):
+    told = {"service_key": "k", "service_keys": "/k", "listen_port": 1, "admin_port": 1}
+    urls = {"public_url": "http://127.0.0.1:1", "ca_connector_url": "http://127.0.0.1:1"}
+    with pytest.raises(ValidationError, match="CLIENT_CA_FILE, client_ca_key and client_ca_password come together"):
+        Settings(**told, **urls, **given)
+    assert Settings(**told, **urls).client_ca_file is None
