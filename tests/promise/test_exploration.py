@@ -5,6 +5,8 @@ from tests.promise.exploring import Explorer, Size
 from tests.promise.mistakes import MISTAKES
 from tests.promise.reaching import Reaching
 
+pytestmark = pytest.mark.timeout(900)  # seconds of work on a machine of one's own, minutes on one that many share
+
 
 @pytest.mark.parametrize(
     "size",

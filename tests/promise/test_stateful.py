@@ -4,10 +4,10 @@ from collections import Counter, deque
 from datetime import timedelta
 from uuid import UUID
 
-from hypothesis import settings
+import pytest
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from pytest import MonkeyPatch  # noqa: PT013 - a state machine takes no fixtures
 from tests.promise.both_sides import CERTIFICATE, LASTS, START, Gateway, Monitor, expiries, ledgers_hold
 
 import grant_monitor.ledger
@@ -25,7 +25,7 @@ class TwoSides(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.patch = MonkeyPatch()
+        self.patch = pytest.MonkeyPatch()
         self.patch.setattr(grant_monitor.ledger, "NEAR_UNITS", NEAR)
         self.monitor = Monitor()
         self.seconds = 0.0  # since START, by a perfect clock
@@ -250,4 +250,7 @@ class TwoSides(RuleBasedStateMachine):
 
 
 TestTwoSides = TwoSides.TestCase
-TestTwoSides.settings = settings(max_examples=400, stateful_step_count=60, deadline=None)
+TestTwoSides.settings = settings(
+    max_examples=400, stateful_step_count=60, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+TestTwoSides = pytest.mark.timeout(900)(TestTwoSides)
