@@ -325,3 +325,18 @@ def test_whatever_happens_nothing_is_spent_that_was_not_granted_and_every_unit_i
     w.drain()
     assert w.ledger.settled == w.applied <= limit
     assert not w.ledger.open
+
+
+@pytest.mark.parametrize("near", [False, True])
+def test_far_from_the_limit_who_signs_now_and_then_asks_for_several_at_once_and_near_it_for_each(a, near):
+    w = a.world(a.ledger(limit=1_000_000, near=near, valid_for_ms=600_000))
+    for _ in range(40):
+        w.request(1)
+        w.talk()
+        w.end()
+        w.at += 7
+        w.talk(sweep=True)
+    wanted = sum(len(call.want) for call in w.ledger.calls)
+    assert w.served == 40
+    assert (wanted == 40) if near else (wanted <= 4)
+    assert not near or all(want.want == 1 for call in w.ledger.calls for want in call.want)

@@ -15,6 +15,8 @@ from signing_gateway.refusals import Refused
 USABLE_SHARE = 0.9  # of the validity, counted from when the allowance's id was first sent
 LAST_SECONDS = 5.0  # of a block in which no new call is begun with it
 SHORTEST_LOOK = 0.1  # seconds a rate is measured over at least
+QUIET = 16  # units ahead, far from the limit, for who signs now and then: else each of its signatures would be a call
+REMEMBERED = 600.0  # seconds for which it is known, without a block, that the limit is far
 IDLE_NEAR = 1.0  # a block near the limit that lies idle this long goes back
 
 
@@ -186,11 +188,12 @@ class Purse:
         return bool(mine) and half and self.ahead(at) > 0
 
     def want(self, allowance_id: UUID, epoch: int, at: float) -> Want:
-        """What to ask for: enough for the longest waiting, at most for all that wait and the next second."""
+        """What to ask for: enough for the longest waiting, at most for all that wait and what is due ahead."""
         if self.waiting:
             epoch = self.waiting[0].need.epoch
         need = self.waiting[0].need.count if self.waiting else 1
-        wanted = sum(w.need.count for w in self.waiting if w.need.epoch == epoch) + self.ahead(at)
+        ahead = 0 if self.near else max(self.ahead(at), QUIET)
+        wanted = sum(w.need.count for w in self.waiting if w.need.epoch == epoch) + ahead
         if at - self.counted_from >= 1:
             self.last_rate, self.taken, self.counted_from = self.rate(at), 0, at
         return Want(
@@ -202,7 +205,7 @@ class Purse:
             want=min(max(need, wanted), 100_000_000),
         )
 
-    @property
-    def idle(self) -> bool:
-        """Nothing is held, asked or waited for."""
-        return not (self.allowances or self.waiting or self.asked)
+    def idle(self, at: float) -> bool:
+        """Nothing is held, asked or waited for, and nothing known that is worth keeping."""
+        known = not self.near and at - self.counted_from < REMEMBERED
+        return not (self.allowances or self.waiting or self.asked or known)

@@ -16,7 +16,9 @@ log = get_logger(__name__)
 PATH = "/internal/v1/allowances"
 TICK = 0.25  # seconds between looks when nothing happens
 QUICK_TICK = 0.05  # while somebody waits
-SWEEP = 0.5  # seconds between looks at every purse
+SWEEP = 0.5  # seconds between looks at every purse, and longer when there are very many
+SLOWEST_SWEEP = 2.0
+SWEPT_A_SECOND = 5_000
 SLOWEST_RETRY = 1.0
 CLOSING_CALLS = 4
 
@@ -111,8 +113,9 @@ class Asker:
         self._book.tire(at)
         sweep = at >= self._sweep_at
         if sweep:
-            self._sweep_at = at + SWEEP
-            OPEN.set(self._book.open_allowances)
+            held = self._book.open_allowances
+            self._sweep_at = at + min(max(SWEEP, held / SWEPT_A_SECOND), SLOWEST_SWEEP)
+            OPEN.set(held)
         call = self._book.next_call(at, self._epoch_of, sweep=sweep)
         if call is None:
             return False

@@ -158,7 +158,7 @@ class Book:
             if not self._closed and purse.wants_more(epoch, at):
                 purse.asked = Asked(purse.want(self._new_id(), epoch, at))
                 self._asked[purse.asked.want.allowance_id] = purse
-            if purse.idle:
+            if purse.idle(at):
                 del purses[purse.client_service_id]
         if not purses:
             self._purses.pop(certificate_id, None)
