@@ -55,6 +55,7 @@ class StateTopics:
     async def run(self) -> None:
         """Follows for ever."""
         pause = FIRST_PAUSE_S
+        gc.collect()  # before anything is frozen, since rubbish would be frozen with it
         try:
             while True:
                 try:
@@ -90,6 +91,7 @@ class StateTopics:
             request_timeout_ms=20_000,
             retry_backoff_ms=100,
             metadata_max_age_ms=30_000,
+            max_partition_fetch_bytes=262_144,  # of a dozen partitions at once: larger pieces leave holes in the process's memory
         )
 
     def _confirmed(self, at: float) -> None:
