@@ -52,7 +52,9 @@ def _states() -> Iterator[Told]:
         chain = [_encoded(_another(leaf, n)), *issuers[n % 2]]
         yield certificate.model_copy(update={**ids, "alias": f"seal {n}", "credential_id": f"credential-{n}", "chain": chain})
         own = {"client_service_id": _id(3, n), "client_id": f"client-{n}", "secret_sha256": f"{n:064x}", "status": "active"}
-        yield service.model_copy(update={**ids, **own, "reason": None, "activated_for_epoch": 1, "client_certificates": []})
+        yield service.model_copy(
+            update={**ids, **own, "reason": None, "activated_for_epoch": 1, "client_certificates": [], "jwks": []}
+        )
         yield grant.model_copy(update={"certificate_id": _id(1, n), "state": "active", "expired_reason": None})
 
 

@@ -51,12 +51,9 @@ class KnownCertificate(Struct, frozen=True, gc=False):
 
     version: int
     certificate_id: UUID
-    credential_id: str  # the CA's
-    alias: str
+    words: str  # the CA's credential id, alias, subject and serial number, NUL between them: one object, not four
     status: str
-    subject: str  # RFC 4514
     issuer: str  # RFC 4514
-    serial_number: str  # hexadecimal
     valid_from: datetime
     valid_until: datetime
     key_algorithm: Literal["RSA", "EC"]
@@ -65,6 +62,26 @@ class KnownCertificate(Struct, frozen=True, gc=False):
     multisign: int
     leaf: bytes  # DER; empty once the certificate is deleted
     issuers: tuple[str, ...]  # base64 DER
+
+    @property
+    def credential_id(self) -> str:
+        """The CA's."""
+        return self.words.split("\0")[0]
+
+    @property
+    def alias(self) -> str:
+        """What operators call it."""
+        return self.words.split("\0")[1]
+
+    @property
+    def subject(self) -> str:
+        """RFC 4514."""
+        return self.words.split("\0")[2]
+
+    @property
+    def serial_number(self) -> str:
+        """Hexadecimal."""
+        return self.words.split("\0")[3]
 
     @property
     def chain(self) -> list[str]:
@@ -81,12 +98,9 @@ class KnownCertificate(Struct, frozen=True, gc=False):
         return cls(
             told.version,
             once(told.certificate_id),
-            told.credential_id,
-            told.alias,
+            f"{told.credential_id}\0{told.alias}\0{told.subject}\0{told.serial_number}",
             told.status,
-            told.subject,
             intern(told.issuer),
-            told.serial_number,
             told.valid_from,
             told.valid_until,
             told.key_algorithm,
