@@ -173,6 +173,7 @@ class Bed:
     last: Any = None
     processes: Any = None
     timestamp_url: str = ""
+    patience_s: float = 1.0  # with its neighbours
     sandbox_host: str = ""
     database_url: str = ""
     presence: Any = None
@@ -284,8 +285,8 @@ async def bed(a: Any, neighbours: Bed) -> AsyncIterator[Bed]:
 async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
     """Starts the gateway's own parts."""
     issuer = TokenIssuer("signing-gateway", an_ed25519_pem(), lambda: bed.now)
-    monitor = InternalCalls(bed.monitor_url, audience="grant-monitor", issuer=issuer, timeout_s=1)
-    connector = InternalCalls(bed.connector_url, audience="ca-connector", issuer=issuer, timeout_s=1)
+    monitor = InternalCalls(bed.monitor_url, audience="grant-monitor", issuer=issuer, timeout_s=bed.patience_s)
+    connector = InternalCalls(bed.connector_url, audience="ca-connector", issuer=issuer, timeout_s=bed.patience_s)
     bed.asker = Asker(
         await stack.enter_async_context(monitor), bed.known.spendable_epoch, f"gateway-{bed.service.client_service_id}"
     )

@@ -58,6 +58,7 @@ async def bed(request: Any, a: Any, neighbours: Any, sandbox: Sandbox, run: Any)
     key = {"key_algorithm": "EC", "key_bits": 256} if credential.plan.kind == "EC" else {}
     bed.certificate = bed.certificate.model_copy(update={"chain": credential.certificates, **key})
     bed.authority.key = credential.key
+    bed.patience_s = 10  # what is tried here is not how long the gateway waits
     bed.timestamp_url = f"{sandbox.url}/a/tsa"
     bed.sandbox_host = sandbox.url.removeprefix("http://")
     for event in (bed.account, bed.certificate, bed.service, a.grant(bed.certificate.certificate_id)):
