@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import importlib
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -36,6 +37,7 @@ def main() -> int:
     told = asked.parse_args()
     if unknown := set(told.scenarios) - set(SCENARIOS):
         asked.error(f"{', '.join(sorted(unknown))}: no scenario; there are {', '.join(SCENARIOS)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends with us
     console, begun = Console(), time.monotonic()
     found, noises, failed = measured(told.scenarios or SCENARIOS, console)
     told.out.write_text(json.dumps({"figures": [figure.written() for figure in found]}, indent=1) + "\n")
