@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from itertools import islice
 from random import Random
 from time import perf_counter
 from uuid import UUID
@@ -21,6 +22,7 @@ from messaging import Hearing
 
 GRANTS = 100_000
 EVENTS = 60_000
+ROUNDS = 4  # the monitor and its statements in turn, since a shared machine is not always as fast
 
 
 async def figures(bench: Bench) -> list[Figure]:
@@ -28,18 +30,23 @@ async def figures(bench: Bench) -> list[Figure]:
     async with bench.platform("counting") as platform:
         url = platform.database_url("grant-monitor")
         await loading.grants(url, GRANTS, blocks=100_000)
+        took = alone = 0.0
+        batches = 0
         async with copied(bench.postgres, url) as copy:
-            await platform.tell(_signatures(), source="signing-gateway")
             engine = open_engine(url)
-            with captured(engine) as transactions:
-                ended = await _counted(platform, engine)
+            signatures = _signatures()
+            for so_far in range(EVENTS // ROUNDS, EVENTS + 1, EVENTS // ROUNDS):
+                await platform.tell(islice(signatures, EVENTS // ROUNDS), source="signing-gateway")
+                with captured(engine) as transactions:
+                    ended = await _counted(platform, engine, so_far)
+                took += ended - transactions[0].begun
+                alone += await said_again(copy, transactions)
+                batches += len(transactions)
             await engine.dispose()
-            alone = await said_again(copy, transactions)
-    took = ended - transactions[0].begun
     beside = {
         "events a second": f"{EVENTS / took:.0f}",
         "its statements alone": f"{EVENTS / alone:.0f} events a second",
-        "batches": f"{len(transactions)}, of {EVENTS / len(transactions):.0f} events",
+        "batches": f"{batches}, of {EVENTS / batches:.0f} events",
     }
     return [Figure("counting over 100 000 grants ÷ its statements and commits alone", alone / took, "ratio", 0.35, beside=beside)]
 
@@ -63,13 +70,13 @@ def _signatures() -> Iterator[SignatureApplied]:
         )
 
 
-async def _counted(platform: Platform, engine: AsyncEngine) -> float:
-    """The instant at which the last event was counted."""
+async def _counted(platform: Platform, engine: AsyncEngine, events: int) -> float:
+    """The instant at which so many events were counted."""
     hearing = Hearing(platform.at.kafka, service="grant-monitor", prefix=platform.prefix)
     hear(hearing, sessions_of(engine), utc_now)
     running = asyncio.create_task(hearing.run())
     async with asyncio.timeout(300):
-        while _handled() < EVENTS:
+        while _handled() < events:
             await asyncio.sleep(0.002)
     ended = perf_counter()
     await hearing.stop()
