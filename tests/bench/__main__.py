@@ -22,6 +22,8 @@ from tests.bench.bench import opened
 from tests.bench.figure import Figure
 from tests.bench.machine import Noise
 
+from observability.logs import set_up_logs
+
 SCENARIOS = ("signing", "authority", "counting", "patrolling", "expiring", "catching_up")
 """Modules beside this one, each with `async def figures(bench) -> list[Figure]`; they run in this order, one after the other."""
 
@@ -38,6 +40,7 @@ def main() -> int:
     if unknown := set(told.scenarios) - set(SCENARIOS):
         asked.error(f"{', '.join(sorted(unknown))}: no scenario; there are {', '.join(SCENARIOS)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends with us
+    set_up_logs("bench", "WARNING")
     console, begun = Console(), time.monotonic()
     found, noises, failed = measured(told.scenarios or SCENARIOS, console)
     told.out.write_text(json.dumps({"figures": [figure.written() for figure in found]}, indent=1) + "\n")
