@@ -93,6 +93,8 @@ class Calls:
             if access is None:
                 return
             ca = await self._ca(access)
+            if ca is None:
+                continue
             try:
                 if await self._ready(attempt, ca, access) and await self._signed(attempt, ca, access):
                     return
@@ -133,13 +135,16 @@ class Calls:
             raise FenceUnknown("an epoch stands without an access")
         return access
 
-    async def _ca(self, access: Access) -> Ca:
-        """What a profile says of signing never changes, so it is read once. Raises NothingSigned while the CA is not called."""
+    async def _ca(self, access: Access) -> Ca | None:
+        """What a profile says of signing never changes, so it is read once; None where that was now, since reading takes time.
+
+        Raises NothingSigned while the CA is not called.
+        """
         authority_id = access.certificate_authority_id
         ca = self._cas.get(authority_id)
         if ca is None:
-            ca = self._cas[authority_id] = await self._parts.ca(authority_id)
-        if reason := self._breaker.reason(authority_id):
+            self._cas[authority_id] = await self._parts.ca(authority_id)
+        elif reason := self._breaker.reason(authority_id):
             raise NothingSigned("ca-unavailable", reason)
         return ca
 

@@ -193,6 +193,23 @@ async def test_a_renewal_brings_given_up_access_back_under_the_next_epoch(connec
     assert (await connector.sign(certificate, epoch=1))["outcome"] == "refused"
 
 
+async def test_access_given_up_while_a_ca_is_read_for_the_first_time_is_not_used(connector, a_connector):
+    profile = await connector.profile(approval="in-back-office", signing="sad-per-grant")
+    certificate = (await connector.registered(profile))["certificate_id"]
+    fresh = await a_connector()
+    async with connector.engine.begin() as connection:
+        await connection.execute(text("LOCK TABLE certificate_authority IN ACCESS EXCLUSIVE MODE"))
+        signing = asyncio.create_task(fresh.sign(certificate))
+        waits = text("SELECT count(*) FROM pg_locks WHERE relation = 'certificate_authority'::regclass AND NOT granted")
+        async with asyncio.timeout(20):
+            while not await connection.scalar(waits):
+                await asyncio.sleep(0.01)
+        assert (await connector.call("POST", f"certificates/{certificate}/revocation", {"operator_id": str(uuid4())}))[0] == 204
+    result = await signing
+    assert (result["outcome"], result["reason"]) == ("refused", "access-withdrawn")
+    assert connector.ca.calls[SIGN] == 0
+
+
 async def test_tokens_of_one_certificate_put_into_anothers_row_open_for_nobody(connector, certificate):
     other = (await connector.registered(await connector.profile(), "SEAL-2"))["certificate_id"]
     swap = """
