@@ -88,13 +88,8 @@ class Calls:
 
     async def _until_taken(self, attempt: Attempt) -> None:
         """A 401 or a spent SAD is a certain refusal, so the call is made once more with a new one; what is unknown never is."""
-        while True:
-            access = await self._permitted(attempt)
-            if access is None:
-                return
-            ca = await self._ca(access)
-            if ca is None:
-                continue
+        while judged := await self._judged(attempt):
+            ca, access = judged
             try:
                 if await self._ready(attempt, ca, access) and await self._signed(attempt, ca, access):
                     return
@@ -115,6 +110,20 @@ class Calls:
                 self._breaker.missed(ca.profile.id)
                 raise NothingSigned("ca-unavailable", str(fault)) from None
 
+    async def _judged(self, attempt: Attempt) -> tuple[Ca, Access] | None:
+        """The CA and the access at this instant; None when no item is left. Raises NothingSigned while the CA is not called.
+
+        What a profile says of signing never changes, so it is read once; that takes time, after which the fence is judged again.
+        """
+        while access := await self._permitted(attempt):
+            authority_id = access.certificate_authority_id
+            if reason := self._breaker.reason(authority_id):
+                raise NothingSigned("ca-unavailable", reason)
+            if ca := self._cas.get(authority_id):
+                return ca, access
+            self._cas[authority_id] = await self._parts.ca(authority_id)
+        return None
+
     async def _permitted(self, attempt: Attempt) -> Access | None:
         """The access at this instant; the items of epochs that are over are refused. None when no item is left."""
         certificate_id = attempt.lane.key[0]
@@ -134,19 +143,6 @@ class Calls:
         if access is None:
             raise FenceUnknown("an epoch stands without an access")
         return access
-
-    async def _ca(self, access: Access) -> Ca | None:
-        """What a profile says of signing never changes, so it is read once; None where that was now, since reading takes time.
-
-        Raises NothingSigned while the CA is not called.
-        """
-        authority_id = access.certificate_authority_id
-        ca = self._cas.get(authority_id)
-        if ca is None:
-            self._cas[authority_id] = await self._parts.ca(authority_id)
-        elif reason := self._breaker.reason(authority_id):
-            raise NothingSigned("ca-unavailable", reason)
-        return ca
 
     async def _ready(self, attempt: Attempt, ca: Ca, access: Access) -> bool:
         """Whether token and SAD were in hand; where something had to be fetched for it, the fence is judged again."""
