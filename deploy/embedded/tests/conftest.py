@@ -1,6 +1,7 @@
 """Small fakes of what the stack runs, and a folder that only its owner can enter."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import certificate_registry.client_ca
 from embedded.ports import SPAN
 from embedded.state import State, write_json
 
@@ -64,6 +66,8 @@ def fakes(tmp_path: Path) -> Path:
         (folder / package).mkdir(parents=True)
         (folder / package / "__init__.py").touch()
         (folder / package / "__main__.py").write_text(FAKE)
+    # The stack makes its client CA with the registry's own module, which stands alone.
+    shutil.copy(Path(certificate_registry.client_ca.__file__), folder / "certificate_registry")
     return folder
 
 
