@@ -78,12 +78,14 @@ async def test_it_gives_up_after_its_attempts_and_says_why(gateway, client):
     assert len(gateway.keys) == QUICK.attempts
 
 
-async def test_an_outcome_nobody_knows_is_not_tried_anew_unless_allowed(gateway, client):
-    gateway.mishaps = [UNKNOWN]
+@pytest.mark.parametrize("word", ["outcome-unknown", "signed-not-delivered"])
+async def test_what_stays_charged_is_not_tried_anew_unless_allowed(gateway, client, word):
+    unknown = (503, {**UNKNOWN[1], "sinete_error": word}, {"Retry-After": "1"})
+    gateway.mishaps = [unknown]
     with pytest.raises(OutcomeUnknown):
         await client.sign_hashes(gateway.credential, [digest("a")])
     assert len(gateway.keys) == 1
-    gateway.mishaps = [UNKNOWN]
+    gateway.mishaps = [unknown]
     stubborn = Retries(first_pause=0.01, after_unknown=1)
     async with AsyncClient(gateway.url, client_id="cs-1", client_secret="s", retries=stubborn) as other:
         assert await other.sign_hashes(gateway.credential, [digest("a")])

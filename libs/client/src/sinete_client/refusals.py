@@ -63,7 +63,11 @@ class OutcomeUnknown(Refused):
     """Signatures may have been made; none is released and the attempt stays charged. A new attempt is charged anew."""
 
 
-BY_WORD: dict[str, type[Refused]] = {"would-exceed-limit": WouldExceedLimit, "outcome-unknown": OutcomeUnknown}
+BY_WORD: dict[str, type[Refused]] = {
+    "would-exceed-limit": WouldExceedLimit,
+    "outcome-unknown": OutcomeUnknown,
+    "signed-not-delivered": OutcomeUnknown,  # charged, and charged again by every new attempt
+}
 BY_STATUS: dict[int, type[Refused]] = {
     401: NotAuthenticated,
     403: NotPermitted,
