@@ -36,6 +36,14 @@ def test_no_certificate_outlasts_its_authority():
     issued.verify_directly_issued_by(ca.chain[0])
 
 
+def test_a_name_of_many_accents_is_cut_between_characters_and_not_refused():
+    made = new_client_ca("Client CA", NOW)
+    ca = ClientCa.load(made.key.decode(), made.password.decode(), made.certificate)
+    name = "ção " * 16
+    issued = ca.issue(new_client_key().public_key(), client_name=name, organisation=name, service_id=uuid4(), now=NOW)
+    assert [attribute.value for attribute in issued.subject] == ["ção " * 10 + "çã"] * 2
+
+
 def test_the_file_says_aes_256_and_many_rounds_in_the_clear_and_no_name_of_the_holder():
     made = new_client_ca("Client CA", NOW)
     ca = ClientCa.load(made.key.decode(), made.password.decode(), made.certificate)

@@ -82,8 +82,8 @@ class ClientCa:
         end = min(now + CLIENT_VALID_FOR, self.chain[0].not_valid_after_utc)
         subject = x509.Name(
             [
-                x509.NameAttribute(NameOID.COMMON_NAME, client_name[:MAX_NAME]),
-                x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation[:MAX_NAME]),
+                x509.NameAttribute(NameOID.COMMON_NAME, _cut(client_name)),
+                x509.NameAttribute(NameOID.ORGANIZATION_NAME, _cut(organisation)),
             ]
         )
         service = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(service_id.urn)])
@@ -197,3 +197,8 @@ def _usage(*, digital_signature: bool = False, key_cert_sign: bool = False, crl_
         encipher_only=False,
         decipher_only=False,
     )
+
+
+def _cut(name: str) -> str:
+    """What of a name fits into a certificate: the library counts bytes where X.520 counts characters."""
+    return name.encode()[:MAX_NAME].decode(errors="ignore")
