@@ -46,6 +46,7 @@ class Following:
         self._proving: dict[TopicPartition, tuple[int, int]] = {}  # those to be met again
         self._shorter: dict[TopicPartition, int] = {}
         self._applying = False
+        self._outages = 0
 
     async def run(self) -> None:
         """Until the consumer fails, with what it failed with."""
@@ -70,8 +71,10 @@ class Following:
     async def _read(self) -> None:
         while True:
             fetched = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=MOST_RECORDS)
-            self._applying = True
+            self._applying, outages = True, self._outages
             for partition, records in fetched.items():
+                if outages != self._outages:
+                    break  # fetched before the outage: what follows is read again from the last record on
                 if await self._proven(partition, records[0]):
                     await self._applied(records)
                     self._last[partition] = records[-1].offset, records[-1].timestamp
@@ -86,12 +89,12 @@ class Following:
             try:
                 ends: dict[TopicPartition, int] = await asyncio.wait_for(self._consumer.end_offsets(self._partitions), ASK_S)
             except (KafkaError, TimeoutError) as fault:
+                if answered:
+                    self._prove()
                 answered = False
                 log.info("the broker does not tell the state topics' ends", reason=type(fault).__name__)
             else:
-                if not answered:
-                    self._prove()
-                    answered = True
+                answered = True
                 if await self._reached(ends):
                     self._confirmed(asked)
             await asyncio.sleep(max(asked + ASK_EVERY_S - boottime(), ASK_EVERY_S / 20))
@@ -122,6 +125,8 @@ class Following:
         return True
 
     def _prove(self) -> None:
+        """An outage begins: nothing is taken from then on that does not follow the last record, not even the first after it."""
+        self._outages += 1
         for partition, last in self._last.items():
             self._proving[partition] = last
             self._consumer.seek(partition, last[0])
