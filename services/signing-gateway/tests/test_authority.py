@@ -1,4 +1,5 @@
 import asyncio
+import base64
 from uuid import uuid4
 
 import pytest
@@ -9,6 +10,9 @@ from signing_gateway import authority
 from signing_gateway.authority import QUICK_CALLS, Authority
 from signing_gateway.wire import SignItem
 
+MAX_BODY = 8 * 1024 * 1024  # what the connector reads
+LONGEST = base64.b64encode(bytes(64)).decode()  # of SHA-512
+
 
 class Connector:
     """The connector as its client sees it: each call's items, and its answer line by line, when a test says so."""
@@ -18,6 +22,7 @@ class Connector:
         self.failing = None
 
     async def lines(self, _path, body):
+        assert len(body) < MAX_BODY
         call = Answering([str(item.item_id) for item in SignCall.model_validate_json(body).items])
         self.calls.append(call)
         if self.failing:
@@ -56,12 +61,13 @@ def at_authority(connector):
     return Authority(connector)
 
 
-def an_item():
-    return SignItem(str(uuid4()), uuid4(), 1, ["AAAA"], "2.16.840.1.101.3.4.2.1", "1.2.840.113549.1.1.11")
+def an_item(hashes=("AAAA",), certificate_id=None):
+    algorithms = "2.16.840.1.101.3.4.2.1", "1.2.840.113549.1.1.11"
+    return SignItem(str(uuid4()), certificate_id or uuid4(), 1, list(hashes), *algorithms)
 
 
-def signing(at_authority, count):
-    items = [an_item() for _ in range(count)]
+def signing(at_authority, count, **what):
+    items = [an_item(**what) for _ in range(count)]
     return items, [asyncio.create_task(at_authority.sign(item)) for item in items]
 
 
@@ -116,6 +122,24 @@ async def test_a_call_never_takes_more_than_the_connector_reads(connector, at_au
     signing(at_authority, 5)
     await connector.called(QUICK_CALLS)
     assert [len(call.ids) for call in connector.calls[:QUICK_CALLS]] == [2] * QUICK_CALLS
+
+
+async def test_large_items_that_wait_together_are_parted_into_calls_that_the_connector_reads(connector, at_authority):
+    _, tasks = signing(at_authority, 178, hashes=[LONGEST] * 1_000)
+    for number in range(1, 6):
+        await connector.called(number)
+        connector.calls[-1].answer(*connector.calls[-1].ids)
+        connector.calls[-1].end()
+    assert {result.outcome for result in await asyncio.gather(*tasks)} == {"signed"}
+    assert [len(call.ids) for call in connector.calls] == [40, 40, 40, 40, 18]
+
+
+async def test_an_item_larger_than_a_call_should_be_goes_by_itself(connector, at_authority, monkeypatch):
+    monkeypatch.setattr(authority, "MOST_HASHES", 2)
+    for size in (1, 3, 1):
+        signing(at_authority, 1, hashes=["AAAA"] * size)
+    await connector.called(3)
+    assert [len(call.ids) for call in connector.calls] == [1, 1, 1]
 
 
 @pytest.mark.parametrize("fault", [CallNotSent("away"), CallRefused(401, "refused", "no")])
