@@ -6,7 +6,7 @@ order for all of them. What may still fail after it is the timestamps, each aske
 
 import asyncio
 import base64
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
@@ -90,9 +90,15 @@ class DocumentSigner:
         self._processes, self._clock = processes, clock
 
     async def sign(
-        self, client_service_id: UUID, certificate: KnownCertificate, algorithm: SigningAlgorithm, papers: Sequence[Pdf | Digest]
+        self,
+        client_service_id: UUID,
+        certificate: KnownCertificate,
+        algorithm: SigningAlgorithm,
+        papers: Sequence[Pdf | Digest],
+        *,
+        judged: Callable[[], object],
     ) -> list[Signed]:
-        """In the order of the papers. Raises a refusal of `refusals`."""
+        """In the order of the papers. `judged` refuses, once all is ready, who may not call any more. Raises a refusal."""
         self._signer.permit(client_service_id)  # refused early: the rest is work
         seal = Seal(chain_from(certificate.chain), algorithm)
         timestamp, evidence = await self._foreseen(seal, papers)
@@ -100,6 +106,7 @@ class DocumentSigner:
         digests = [seal.digest(each.attributes.dump()) for each in ready]
         hashes = [base64.b64encode(digest).decode() for digest in digests]
         order = Order(algorithm, hashes, digests, certificate.certificate_id)
+        judged()
         signatures = await self._signer.sign(client_service_id, order)
         try:
             return await _all(

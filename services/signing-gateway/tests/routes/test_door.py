@@ -1,7 +1,9 @@
 """Who comes in, and as whom: TLS client certificates, proxies, plain HTTP."""
 
+import asyncio
 import base64
 import hashlib
+import json
 import ssl
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -16,6 +18,7 @@ from contracts import TrustedClientCertificate
 from hosting import host_utc
 from hosting.tls import TlsPort
 from signing_gateway.client_certificate import Proxies
+from signing_gateway.routes.bodies import body_of, read
 
 DIGEST = hashlib.sha256(b"x").digest()
 
@@ -219,3 +222,53 @@ async def test_plain_http_is_refused_and_redirected_nowhere(doors):
 )
 def test_proxies_are_addresses_and_networks(written, host, ours):
     assert (host in Proxies(written)) is ours
+
+
+class Withheld:
+    """A body whose last byte is sent only after something happened."""
+
+    def __init__(self, body, meanwhile):
+        self.body, self.meanwhile = json.dumps(body).encode(), meanwhile
+
+    async def __aiter__(self):
+        yield self.body[:-1]
+        await asyncio.sleep(0.2)
+        self.meanwhile()
+        yield self.body[-1:]
+
+
+@pytest.mark.parametrize("path", ["signatures/signHash", "credentials/info", "credentials/list"])
+async def test_a_client_that_holds_its_body_back_is_judged_once_it_is_there(doors, path):
+    bed = doors.bed
+    body = {
+        "credentialID": str(bed.certificate.certificate_id),
+        "hashes": [base64.b64encode(DIGEST).decode()],
+        "hashAlgorithmOID": "2.16.840.1.101.3.4.2.1",
+        "signAlgo": "1.2.840.113549.1.1.11",
+    }
+    headers = {"Authorization": f"Bearer {bed.token}"}
+    for meanwhile, status in ((lambda: None, 200), (lambda: doors.trust(bed.service), 403)):
+        sent = Withheld(body, meanwhile)
+        async with bed.http.post(
+            f"{doors.url}/csc/v2/{path}", data=aiter(sent), headers=headers, ssl=doors.context(doors.mine)
+        ) as answer:
+            assert answer.status == status, await answer.text()
+    assert len(bed.authority.journal) == (path == "signatures/signHash")
+
+
+@pytest.mark.parametrize("path", ["csc/v2/signatures/signHash", "csc/v2/info", "oauth2/token"])
+async def test_a_body_that_does_not_come_is_waited_for_no_longer_than_is_given(bed, monkeypatch, path):
+    monkeypatch.setitem(body_of.__kwdefaults__, "within_s", 0.2)
+    monkeypatch.setitem(read.__kwdefaults__, "within_s", 0.2)
+    headers = {"Authorization": f"Bearer {bed.token}", "Content-Type": "application/x-www-form-urlencoded"}
+    arrives = asyncio.Event()
+
+    async def never():
+        yield b"{"
+        await arrives.wait()
+
+    async with bed.http.post(f"{bed.url}/{path}", data=never(), headers=headers) as answer:
+        body = await answer.json()
+    arrives.set()
+    assert (answer.status, body["sinete_error"]) == (400, "request-invalid")
+    assert body["error_description"] == "The body did not arrive within 0.2 s"

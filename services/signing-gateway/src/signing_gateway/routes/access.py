@@ -14,6 +14,7 @@ from signing_gateway.permission import KnownCertificate, KnownService
 from signing_gateway.projections import Known
 from signing_gateway.rates import Rates
 from signing_gateway.refusals import CredentialUnknown, NotCurrent, RateExceeded, TokenInvalid
+from signing_gateway.routes.bodies import TBody, body_of, understood
 from signing_gateway.routes.direct import RATE
 from signing_gateway.routes.door import SHOWN
 
@@ -68,8 +69,32 @@ class Access:
             return service
         raise ClientUnknown
 
+    async def asked(self, request: Request, kind: type[TBody]) -> tuple[KnownService, TBody]:
+        """Who asks, and what. Judged once the body is there: what held before may be withdrawn while it is held back.
+
+        Raises as `service`, `body_of` and `understood`.
+        """
+        body = await body_of(request)
+        return self.service(request), understood(body, kind)
+
     def service(self, request: Request) -> KnownService:
-        """The client service whose access token the request carries. Raises TokenInvalid, RateExceeded, and as `identified`."""
+        """The client service whose access token the request carries, at the cost of one request of its rate.
+
+        Raises RateExceeded, and as `judged`.
+        """
+        service = self.judged(request)
+        try:
+            request.scope[RATE] = self._rates.spend(service.id, boottime())
+        except RateExceeded as why:
+            request.scope[RATE] = why.headers
+            raise
+        return service
+
+    def judged(self, request: Request) -> KnownService:
+        """The client service as its token and certificate stand at this instant. Raises TokenInvalid, and as `identified`.
+
+        Work that takes long is judged by it again just before its signature.
+        """
         shown = request.scope.get(SHOWN)
         service = self._known.services.get(self.tokens.read(request.headers.get("authorization"), shown).service_id)
         if service is None or service.status == "deleted":
@@ -78,11 +103,6 @@ class Access:
             raise TokenInvalid("The client service of this access token does not exist.")
         request.state.client_service_id = service.id  # for the log line of a refusal
         self.identified(service, shown)
-        try:
-            request.scope[RATE] = self._rates.spend(service.id, boottime())
-        except RateExceeded as why:
-            request.scope[RATE] = why.headers
-            raise
         return service
 
     def identified(self, service: KnownService, shown: str | None) -> None:

@@ -25,7 +25,6 @@ from signing_gateway.routes.bodies import (
     digests_of,
     documented,
     hashes_of,
-    read,
 )
 from signing_gateway.storage.activations import Activations, Leave
 
@@ -45,8 +44,7 @@ def authorization_routes(access: Access, activations: Activations, *, version: s
     @routes.post("/authorize", response_model=None, openapi_extra=documented(CredentialsAuthorize))
     async def credentials_authorize(request: Request) -> Response:
         """A SAD for so many signatures, and for these hashes alone when there are any."""
-        service = access.service(request)
-        asked = await read(request, CredentialsAuthorize)
+        service, asked = await access.asked(request, CredentialsAuthorize)
         certificate = access.credential(service, asked.credential_id)
         if certificate.status != "active":
             raise InvalidRequest("The credential identified by credentialID is disabled")
@@ -60,8 +58,7 @@ def authorization_routes(access: Access, activations: Activations, *, version: s
     @routes.post("/extendTransaction", response_model=None, openapi_extra=documented(ExtendTransaction))
     async def extend_transaction(request: Request) -> Response:
         """A new SAD in the place of one that is neither spent nor over."""
-        service = access.service(request)
-        asked = await read(request, ExtendTransaction)
+        service, asked = await access.asked(request, ExtendTransaction)
         certificate = access.credential(service, asked.credential_id)
         return _activated(await activations.extend(asked.sad, leave(asked, service.id, certificate, 0), access.now()))
 
@@ -77,7 +74,8 @@ def challenge_routes(access: Access, *, version: str) -> APIRouter:
         @routes.post("/sendOTP", response_model=None, openapi_extra=documented(SendOTP))
         async def send_otp(request: Request) -> Response:
             """There is nobody to send one to."""
-            access.credential(access.service(request), (await read(request, SendOTP)).credential_id)
+            service, asked = await access.asked(request, SendOTP)
+            access.credential(service, asked.credential_id)
             raise InvalidRequest("The credential identified by credentialID needs no OTP")
 
         return routes
@@ -85,14 +83,14 @@ def challenge_routes(access: Access, *, version: str) -> APIRouter:
     @routes.post("/getChallenge", response_model=None, openapi_extra=documented(GetChallenge))
     async def get_challenge(request: Request) -> Response:
         """There is no authentication object that could be meant."""
-        access.credential(access.service(request), (await read(request, GetChallenge)).credential_id)
+        service, asked = await access.asked(request, GetChallenge)
+        access.credential(service, asked.credential_id)
         raise InvalidRequest("Invalid parameter authObjectID")
 
     @routes.post("/authorizeCheck", response_model=None, openapi_extra=documented(AuthorizeCheck))
     async def authorize_check(request: Request) -> Response:
         """Every authorisation here is answered at once, so no handle was ever given."""
-        access.service(request)
-        await read(request, AuthorizeCheck)
+        await access.asked(request, AuthorizeCheck)
         raise InvalidRequest("Invalid parameter handle")
 
     return routes

@@ -1,5 +1,6 @@
 """What clients send, read strictly and bounded. Nulls stand for missing fields, unknown fields are ignored (CSC v2 §10.3)."""
 
+import asyncio
 import binascii
 import re
 from collections.abc import Collection, Sequence
@@ -12,6 +13,8 @@ from starlette.requests import ClientDisconnect
 from signing_gateway.refusals import BodyTooLarge, InvalidRequest
 
 MAX_BODY = 1024 * 1024
+BODY_S = 30.0
+"""Seconds for a body: nobody holds a connection, or what was judged before it, for longer."""
 
 TBody = TypeVar("TBody", bound=msgspec.Struct)
 
@@ -151,11 +154,19 @@ class SignPolling(msgspec.Struct, frozen=True, rename=NAMES):
     request_id: str
 
 
-async def body_of(request: Request, *, at_most: int = MAX_BODY) -> bytes:
-    """The whole body. Raises BodyTooLarge as soon as it is known to be larger than `at_most`."""
+async def body_of(request: Request, *, at_most: int = MAX_BODY, within_s: float = BODY_S) -> bytes:
+    """The whole body. Raises BodyTooLarge as soon as it is known to be larger than `at_most`, InvalidRequest when it is late."""
     told = request.headers.get("content-length", "0")
     if told.isdecimal() and int(told) > at_most:
         raise BodyTooLarge(at_most)
+    try:
+        async with asyncio.timeout(within_s):
+            return await _received(request, at_most)
+    except TimeoutError:
+        raise InvalidRequest(f"The body did not arrive within {within_s:g} s") from None
+
+
+async def _received(request: Request, at_most: int) -> bytes:
     body = b""
     more = True
     while more:  # not `request.stream()`: most bodies are one message
@@ -169,9 +180,13 @@ async def body_of(request: Request, *, at_most: int = MAX_BODY) -> bytes:
     return body
 
 
-async def read(request: Request, kind: type[TBody], *, at_most: int = MAX_BODY) -> TBody:
-    """The JSON body as `kind`. Raises InvalidRequest that names the parameter, never what was sent in it."""
-    body = await body_of(request, at_most=at_most)
+async def read(request: Request, kind: type[TBody], *, at_most: int = MAX_BODY, within_s: float = BODY_S) -> TBody:
+    """The JSON body as `kind`. Raises as `body_of` and `understood`."""
+    return understood(await body_of(request, at_most=at_most, within_s=within_s), kind)
+
+
+def understood(body: bytes, kind: type[TBody]) -> TBody:
+    """A JSON body as `kind`. Raises InvalidRequest that names the parameter, never what was sent in it."""
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as fault:

@@ -14,7 +14,7 @@ from signing_gateway.permission import KnownCertificate
 from signing_gateway.refusals import InvalidRequest
 from signing_gateway.routes.access import Access
 from signing_gateway.routes.answers import answer
-from signing_gateway.routes.bodies import Certificates, CredentialsInfo, CredentialsList, documented, read
+from signing_gateway.routes.bodies import Certificates, CredentialsInfo, CredentialsList, documented
 
 NO_FACTORS = {"PIN": {"presence": "false"}, "OTP": {"presence": "false"}}
 """What v1 §11.5 says of a credential that asks for neither."""
@@ -27,8 +27,7 @@ def credential_routes(access: Access, *, version: str, max_hashes: int) -> APIRo
     @routes.post("/list", response_model=None, openapi_extra=documented(CredentialsList))
     async def credentials_list(request: Request) -> Response:
         """The credential of the client service that asks."""
-        service = access.service(request)
-        asked = await read(request, CredentialsList)
+        service, asked = await access.asked(request, CredentialsList)
         if asked.user_id is not None:
             raise InvalidRequest("userID parameter MUST be null")
         if asked.page_token is not None:
@@ -52,8 +51,7 @@ def credential_routes(access: Access, *, version: str, max_hashes: int) -> APIRo
     @routes.post("/info", response_model=None, openapi_extra=documented(CredentialsInfo))
     async def credentials_info(request: Request) -> Response:
         """All about the credential."""
-        service = access.service(request)
-        asked = await read(request, CredentialsInfo)
+        service, asked = await access.asked(request, CredentialsInfo)
         found = access.credential(service, asked.credential_id)
         body = described(found, asked.certificates, cert_info=bool(asked.cert_info), at_most=max_hashes, now=access.now())
         return answer(body if version == "v2" else body | NO_FACTORS)

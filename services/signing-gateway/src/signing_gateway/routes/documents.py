@@ -82,7 +82,7 @@ class DocumentRoutes:
         finally:
             self._waiting -= 1
         try:
-            asked = await _read_in_time(request, self._max_body)
+            asked = await read(request, SignDoc, at_most=self._max_body, within_s=BODY_S)
             if asked.operation_mode == "A":
                 raise InvalidRequest("Invalid parameter operationMode: only S is supported")
             certificate = self._access.credential(service, asked.credential_id)
@@ -91,7 +91,9 @@ class DocumentRoutes:
             async def signed() -> dict[str, Any]:
                 use = Use(asked.sad or "", service.id, certificate.certificate_id, canonical(hashes), algorithm.hash_oid)
                 async with self._activations.spent(use, self._access.now()) if asked.sad is not None else nullcontext():
-                    made = await self._signer.sign(service.id, certificate, algorithm, papers)
+                    made = await self._signer.sign(
+                        service.id, certificate, algorithm, papers, judged=lambda: self._access.judged(request)
+                    )
                 return _told(made, papers, all_info=bool(asked.return_validation_info))
 
             if HEADER in request.headers:
@@ -125,15 +127,6 @@ class DocumentRoutes:
         if len(papers) > self._max_documents:
             raise InvalidRequest(f"Numbers of signatures is too high: at most {self._max_documents} in one request")
         return algorithm, papers, hashes
-
-
-async def _read_in_time(request: Request, at_most: int) -> SignDoc:
-    """The body; who sends it drop by drop keeps no other from being served."""
-    try:
-        async with asyncio.timeout(BODY_S):
-            return await read(request, SignDoc, at_most=at_most)
-    except TimeoutError:
-        raise InvalidRequest(f"The body did not arrive within {BODY_S:g} s") from None
 
 
 def _one_algorithm(members: Sequence[Asked], name: str, certificate: KnownCertificate) -> SigningAlgorithm:

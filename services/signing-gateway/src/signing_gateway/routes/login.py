@@ -92,8 +92,7 @@ def login_routes(access: Access, logins: Logins) -> APIRouter:
     @routes.post("/revoke", response_model=None, status_code=204, openapi_extra=documented(Revoke))
     async def revoke(request: Request) -> Response:
         """Ends an access token, or a refresh token and with it every access token that came of it; never the other way round."""
-        service = access.service(request)
-        asked = await read(request, Revoke)
+        service, asked = await access.asked(request, Revoke)
         if asked.token_type_hint is not None and asked.token_type_hint not in HINTS:
             raise InvalidRequest("Invalid string parameter token_type_hint")
         if not await revoked(access, logins, service, asked.token):

@@ -3,6 +3,7 @@
 They go together in one order: a request that is sent again with its key spends no SAD and places no order twice.
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -29,8 +30,20 @@ class Placing:
         self.once, self.activations, self.orders = once, activations, orders
         self._signer, self._clock, self._kept = signer, clock, kept
 
-    async def answer(self, request: Request, client_service_id: UUID, asked: SignHash, order: Order, *, later: bool) -> Response:
-        """The signatures; or, `later`, the id to poll for (CSC v2 §11.10, operationMode A)."""
+    async def answer(
+        self,
+        request: Request,
+        client_service_id: UUID,
+        asked: SignHash,
+        order: Order,
+        *,
+        later: bool,
+        judged: Callable[[], object],
+    ) -> Response:
+        """The signatures; or, `later`, the id to poll for (CSC v2 §11.10, operationMode A).
+
+        `judged` refuses who may not call any more, once the database was waited for.
+        """
         certificate_id = order.certificate_id
         assert certificate_id is not None
         use = None
@@ -39,6 +52,7 @@ class Placing:
         deferred = self._deferred(client_service_id, certificate_id, asked, order) if later else None
 
         async def made() -> dict[str, Any]:
+            judged()
             if deferred is None:
                 return {"signatures": await self._signer.sign(client_service_id, order)}
             now = self._clock()

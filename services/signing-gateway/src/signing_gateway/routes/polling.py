@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response
 from signing_gateway.refusals import RequestUnknown
 from signing_gateway.routes.access import Access
 from signing_gateway.routes.answers import NEVER_STORED
-from signing_gateway.routes.bodies import SignPolling, documented, read
+from signing_gateway.routes.bodies import SignPolling, documented
 from signing_gateway.storage.deferred import DeferredOrders
 
 NOT_YET = {"error": "accepted_request", "error_description": "The request is accepted and not yet answered. Ask again."}
@@ -21,8 +21,7 @@ def polling_routes(access: Access, orders: DeferredOrders) -> APIRouter:
     @routes.post("/signPolling", response_model=None, openapi_extra=documented(SignPolling))
     async def sign_polling(request: Request) -> Response:
         """What signHash would have answered; 202 while there is nothing to answer yet."""
-        service = access.service(request)
-        asked = await read(request, SignPolling)
+        service, asked = await access.asked(request, SignPolling)
         decided = await orders.poll(service.id, _id(asked.request_id), access.now())
         if decided is None:
             return JSONResponse(NOT_YET, 202, {**NEVER_STORED, "Retry-After": "1"})

@@ -7,7 +7,7 @@ from signing_gateway.algorithms import chosen
 from signing_gateway.refusals import InvalidRequest
 from signing_gateway.routes.access import Access
 from signing_gateway.routes.answers import answer
-from signing_gateway.routes.bodies import SignHash, digests_of, documented, hashes_of, read
+from signing_gateway.routes.bodies import SignHash, digests_of, documented, hashes_of
 from signing_gateway.routes.once import HEADER
 from signing_gateway.routes.placing import Placing
 from signing_gateway.signing import Order, Signer
@@ -20,8 +20,7 @@ def signature_routes(access: Access, signer: Signer, placing: Placing, *, versio
     @routes.post("/signHash", response_model=None, openapi_extra=documented(SignHash))
     async def sign_hash(request: Request) -> Response:
         """Signs hashes with the client service's certificate, under its access grant. `signatures` come in the order sent."""
-        service = access.service(request)
-        asked = await read(request, SignHash)
+        service, asked = await access.asked(request, SignHash)
         if asked.sign_algo_params:
             raise InvalidRequest("Invalid parameter signAlgoParams: no algorithm offered here takes any")
         certificate = access.credential(service, asked.credential_id)
@@ -36,7 +35,7 @@ def signature_routes(access: Access, signer: Signer, placing: Placing, *, versio
         order = Order(algorithm, list(hashes or []), digests, certificate.certificate_id)
         later = asked.operation_mode == "A" and version == "v2"
         if later or asked.sad is not None or HEADER in request.headers:
-            return await placing.answer(request, service.id, asked, order, later=later)
+            return await placing.answer(request, service.id, asked, order, later=later, judged=lambda: access.judged(request))
         return answer({"signatures": await signer.sign(service.id, order)})
 
     return routes

@@ -11,7 +11,7 @@ from signing_gateway.algorithms import DIGEST_BYTES
 from signing_gateway.refusals import InvalidRequest
 from signing_gateway.routes.access import Access
 from signing_gateway.routes.answers import answer
-from signing_gateway.routes.bodies import NAMES, digests_of, documented, read
+from signing_gateway.routes.bodies import NAMES, digests_of, documented
 from signing_gateway.seals import NAMES as HASH_NAMES
 from signing_gateway.timestamps import TimestampAuthority
 
@@ -33,8 +33,7 @@ def timestamp_routes(access: Access, authority: TimestampAuthority, *, version: 
     @routes.post("/timestamp", response_model=None, openapi_extra=documented(Timestamp))
     async def timestamp(request: Request) -> Response:
         """A time-stamp token (RFC 3161, RFC 5816) in base64."""
-        access.service(request)
-        asked = await read(request, Timestamp)
+        _, asked = await access.asked(request, Timestamp)
         if asked.hash_algo not in DIGEST_BYTES:
             raise InvalidRequest("Invalid parameter hashAlgo")
         (digest,) = digests_of([asked.hash], (DIGEST_BYTES[asked.hash_algo],), at_most=1)

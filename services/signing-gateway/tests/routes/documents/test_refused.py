@@ -119,3 +119,18 @@ async def test_calls_beyond_what_memory_is_for_are_turned_away(bed, sign, papers
     answers = await asyncio.gather(*(sign(papers.invoice) for _ in range(24)))
     assert {status for status, _ in answers} == {200, 503}
     assert all(body["sinete_error"] == "busy" for status, body in answers if status == 503)
+
+
+async def test_a_client_whose_token_is_revoked_while_its_documents_are_prepared_gets_no_signature(bed, sign, papers, monkeypatch):
+    prepare, claims = bed.processes.prepare, bed.tokens.claims_of(bed.token)
+
+    async def prepared(job):
+        made = await prepare(job)
+        bed.revoked.add({claims.id: claims.ends})
+        return made
+
+    monkeypatch.setattr(bed.processes, "prepare", prepared)
+    status, body = await sign(papers.invoice)
+    assert (status, body["sinete_error"]) == (401, "token-invalid")
+    assert not bed.authority.journal
+    assert not bed.teller.told
