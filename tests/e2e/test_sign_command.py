@@ -8,7 +8,6 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 from pyhanko.pdf_utils import generic
 from pyhanko.pdf_utils.content import RawContent
@@ -19,6 +18,7 @@ from pyhanko_certvalidator import ValidationContext
 
 from embedded.platform_api import until
 from embedded.stack import SINETE, Stack
+from sinete_client import AsyncClient, ClientCertificate
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 PORT_BASE = 19_600
@@ -120,12 +120,10 @@ async def test_a_file_that_fails_is_named_with_its_reason_and_spoils_no_other(st
 
 
 async def test_the_files_of_the_demo_client_certificate_open_the_tls_address(stack: Stack):
-    demo, url = stack.demo["client_certificate"], stack.status["services"]["signing-gateway"]["https_url"]
-    certificate = x509.load_pem_x509_certificate(Path(demo["cert"]).read_bytes())
-    assert hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
-    client = stack.demo["client_service"]
-    curl = ["curl", "-sS", "--fail", "--cert", demo["cert"], "--key", demo["key"], "--cacert", demo["ca"], f"{url}/oauth2/token"]
-    form = ["-d", f"grant_type=client_credentials&client_id={client['client_id']}"]
-    told = await asyncio.to_thread(subprocess.run, [*curl, *form], capture_output=True, text=True, timeout=30, check=False)
-    assert told.returncode == 0, told.stderr
-    assert '"access_token"' in told.stdout
+    demo, client_id = stack.demo["client_certificate"], stack.demo["client_service"]["client_id"]
+    certificate = ClientCertificate(Path(demo["cert"]), Path(demo["key"]))
+    url = stack.status["services"]["signing-gateway"]["https_url"]
+    async with AsyncClient(url, client_id=client_id, certificate=certificate, ca=Path(demo["ca"])) as client:
+        (credential,) = await client.credentials()
+        assert credential.id == stack.demo["certificate_id"]
+        assert await client.sign_hashes(credential.id, [hashlib.sha256(b"over mTLS").digest()])
