@@ -92,6 +92,7 @@ class Following:
                 if answered:
                     self._prove()
                 answered = False
+                self._prove()  # and again once it answers: what is read first after an outage must be what was read last
                 log.info("the broker does not tell the state topics' ends", reason=type(fault).__name__)
             else:
                 answered = True
