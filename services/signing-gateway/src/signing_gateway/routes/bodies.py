@@ -167,17 +167,17 @@ async def body_of(request: Request, *, at_most: int = MAX_BODY, within_s: float 
 
 
 async def _received(request: Request, at_most: int) -> bytes:
-    body = b""
+    body = bytearray()  # appended to in place: of many pieces, bytes would copy all that came before with each
     more = True
     while more:  # not `request.stream()`: most bodies are one message
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         more = message.get("more_body", False)
-        body = body + message.get("body", b"") if body else message.get("body", b"")
+        body += message.get("body", b"")
         if len(body) > at_most:
             raise BodyTooLarge(at_most)
-    return body
+    return bytes(body)
 
 
 async def read(request: Request, kind: type[TBody], *, at_most: int = MAX_BODY, within_s: float = BODY_S) -> TBody:
