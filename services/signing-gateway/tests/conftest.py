@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign.fields import SigFieldSpec, append_signature_field
-from sqlalchemy import Row, select
+from sqlalchemy import Row, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contracts import AccessGrant, Account, Certificate, ClientService
@@ -243,6 +243,10 @@ class Database:
         table = METADATA.tables[name]
         async with self.engine.connect() as connection:
             return list(await connection.execute(select(table).order_by(*table.primary_key)))
+
+    async def run(self, statement: str) -> None:
+        async with self.engine.begin() as connection:
+            await connection.execute(text(statement))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from hosting import Clock
+from hosting.clock import host_utc
 from observability import get_logger
 from signing_gateway.algorithms import SigningAlgorithm
 from signing_gateway.refusals import OutcomeUnknown, PassesByItself, RecordsAway, Refused
@@ -14,13 +15,15 @@ from signing_gateway.routes.answers import refused
 from signing_gateway.signing import Order, Signer
 from signing_gateway.storage.activations import Activations
 from signing_gateway.storage.deferred import Decided, DeferredOrders, Taken
+from signing_gateway.storage.presence import GIVEN_UP_AFTER
 
 log = get_logger(__name__)
 
 AT_ONCE = 8  # orders that one gateway signs at the same time
 LOOK_S = 1.0  # for orders that another gateway accepted, or left
 PATIENCE = timedelta(minutes=5)  # with what passes by itself; then the order is refused
-GONE = OutcomeUnknown("The gateway that was signing is gone.")
+FAULTS_BORNE = GIVEN_UP_AFTER // timedelta(seconds=LOOK_S)  # of a database that is there; by then others end the order
+LOST = OutcomeUnknown("The gateway that was signing has not said what came of it.")
 
 TDone = TypeVar("TDone")
 
@@ -38,11 +41,15 @@ class Deferring:
         async with asyncio.TaskGroup() as signing:
             while not self._closing:
                 await self._free.acquire()
-                taken = await self._look()
+                taken = None
+                try:
+                    taken = await self._look()
+                finally:
+                    if taken is None:
+                        self._free.release()
                 if taken:
-                    signing.create_task(self._signed(taken)).add_done_callback(lambda _: self._free.release())
+                    signing.create_task(self._ended(taken)).add_done_callback(lambda _: self._free.release())
                 else:
-                    self._free.release()
                     await self._waited()
 
     async def close(self) -> None:
@@ -53,13 +60,16 @@ class Deferring:
             await self._free.acquire()
 
     async def _look(self) -> Taken | None:
-        """An order to sign, if there is one. What a gateway that is gone was signing ends here too."""
+        """An order to sign, if there is one and the database gives it. What a gateway lost that was signing ends here too."""
         self._orders.arrived.clear()
         try:
-            if buried := await self._orders.bury(Decided(*refused(GONE))):
-                log.error("a gateway is gone that was signing; the outcome is not known", orders=buried)
-            return await self._orders.take(self._clock())
+            if buried := await self._orders.bury(Decided(*refused(LOST)), host_utc()):
+                log.error("a gateway that was signing is gone or lost track; the outcome is not known", orders=buried)
+            return await self._orders.take(self._clock(), host_utc())
         except RecordsAway:
+            return None
+        except Exception:
+            log.exception("no order could be taken; soon it is tried again")
             return None
 
     async def _waited(self) -> None:
@@ -67,6 +77,13 @@ class Deferring:
             await asyncio.wait_for(self._orders.arrived.wait(), LOOK_S)
         except TimeoutError:
             return
+
+    async def _ended(self, taken: Taken) -> None:
+        """One order's fault is its own: those beside it are being signed."""
+        try:
+            await self._signed(taken)
+        except Exception:
+            log.exception("what came of an order could not be recorded", response_id=str(taken.response_id))
 
     async def _signed(self, taken: Taken) -> None:
         try:
@@ -83,7 +100,7 @@ class Deferring:
             decided = Decided(*refused(why))
         except Exception:
             log.exception("an order could not be signed", response_id=str(taken.response_id))
-            decided = Decided(*refused(GONE))
+            decided = Decided(*refused(LOST))
         if not await _until_recorded(lambda: self._orders.decide(taken, decided, self._clock())):
             log.error("an order was given up by others while it was signed here", response_id=str(taken.response_id))
 
@@ -96,9 +113,16 @@ class Deferring:
 
 
 async def _until_recorded(work: Callable[[], Awaitable[TDone]]) -> TDone:
-    """Tries until the database is there: the signatures are in memory alone meanwhile."""
+    """Tries until the database is there: the signatures are in memory alone meanwhile. Raises a fault of it that does not end."""
+    faults = 0
     while True:
         try:
             return await work()
         except RecordsAway:
-            await asyncio.sleep(LOOK_S)
+            pass
+        except Exception as fault:
+            faults += 1
+            if faults == FAULTS_BORNE:
+                raise
+            log.warning("what came of an order is not recorded yet", reason=str(fault))
+        await asyncio.sleep(LOOK_S)

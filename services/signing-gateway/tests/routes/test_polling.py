@@ -15,12 +15,20 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 pytestmark = pytest.mark.integration
 
+DEADLOCK = """CREATE FUNCTION deadlock() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'deadlock detected' USING ERRCODE = '40P01'; END $$"""
 DIGESTS = [hashlib.sha256(bytes([n])).digest() for n in range(40)]
 
 
 @pytest.fixture
 def records_url(database):
     return database.url
+
+
+@pytest.fixture
+def neighbours(neighbours):
+    neighbours.patience_s = 10.0  # with an authority that a test slows down
+    return neighbours
 
 
 @pytest.fixture
@@ -104,6 +112,36 @@ async def test_an_order_whose_gateway_died_ends_as_unknown_and_is_not_signed_aga
     await dying
     assert (await poll(another, response_id))[0] == 503
     assert len(bed.authority.journal) == 1
+
+
+async def test_faults_of_the_database_stop_no_signature_and_no_worker(bed, database):
+    bed.authority.delay = 0.5
+    first, second = await accepted(bed, DIGESTS[0]), await accepted(bed, DIGESTS[1])
+    async with working(bed):
+        while [row.status for row in await database.rows("deferred_order")] != ["signing", "signing"]:
+            await asyncio.sleep(0.02)
+        await database.run(DEADLOCK)
+        await database.run("CREATE TRIGGER t BEFORE UPDATE ON deferred_order EXECUTE FUNCTION deadlock()")
+        third = await accepted(bed, DIGESTS[2])
+        await asyncio.sleep(2.5)
+        await database.run("DROP TRIGGER t ON deferred_order")
+        assert [(await decided(bed, each))[0] for each in (first, second, third)] == [200] * 3
+    assert len(bed.authority.journal) == 3
+
+
+async def test_an_order_that_cannot_be_recorded_leaves_those_beside_it_alone(bed, database, monkeypatch):
+    monkeypatch.setattr("signing_gateway.deferring.FAULTS_BORNE", 1)
+    first, second = await accepted(bed, DIGESTS[0]), await accepted(bed, DIGESTS[1])
+    when = f"NEW.status = 'decided' AND NEW.answer_status = 200 AND NEW.response_id = '{first}'"
+    await database.run(DEADLOCK)
+    await database.run(f"CREATE TRIGGER t BEFORE UPDATE ON deferred_order FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION deadlock()")
+    bed.authority.delay = 0.5
+    async with working(bed):
+        assert (await decided(bed, second))[0] == 200
+        assert (await poll(bed, first))[0] == 202
+        await database.run("UPDATE deferred_order SET begun_at = begun_at - interval '119 seconds'")
+        assert (await decided(bed, first))[1]["sinete_error"] == "outcome-unknown"
+    assert len(bed.authority.journal) == 2
 
 
 async def test_a_gateway_that_drains_finishes_what_it_signs(bed, database):

@@ -1,7 +1,7 @@
 """Orders accepted now and signed soon (CSC v2 §11.10, operationMode A). One gateway takes each, and none is signed twice.
 
-Before the signing it is written who signs. When that process is gone nobody can know what it did, so the order ends as one of
-unknown outcome; it is never tried again.
+Before the signing it is written who signs. When that process is gone, or lost track of it, nobody can know what it did, so the
+order ends as one of unknown outcome; it is never tried again.
 """
 
 import asyncio
@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, insert, or_, select, update
 
 from hosting.database import Sessions
 from signing_gateway.refusals import OutcomeUnknown, RecordsAway, RequestUnknown
 from signing_gateway.storage import recording
-from signing_gateway.storage.presence import Presence, gone
+from signing_gateway.storage.presence import GIVEN_UP_AFTER, Presence, gone
 from signing_gateway.storage.tables import deferred_order
 
 
@@ -90,7 +90,7 @@ class DeferredOrders:
         self.arrived.set()
         return response_id
 
-    async def take(self, now: datetime) -> Taken | None:
+    async def take(self, now: datetime, host_now: datetime) -> Taken | None:
         """The oldest order that waits, now ours. Raises RecordsAway."""
         holder = await self._presence.number()
         oldest = (
@@ -104,7 +104,7 @@ class DeferredOrders:
         statement = (
             update(deferred_order)
             .where(deferred_order.c.response_id == oldest)
-            .values(status="signing", holder=holder)
+            .values(status="signing", holder=holder, begun_at=host_now)
             .returning(*deferred_order.c)
         )
         async with recording(self._sessions) as session:
@@ -125,7 +125,7 @@ class DeferredOrders:
 
     async def put_back(self, taken: Taken) -> None:
         """Nothing was signed, and it may be tried again. Raises RecordsAway."""
-        await self._leave(taken, status="waiting", holder=None)
+        await self._leave(taken, status="waiting", holder=None, begun_at=None)
 
     async def decide(self, taken: Taken, decided: Decided, now: datetime) -> bool:
         """Keeps what came of it; False when somebody else has decided, since we seemed gone. Raises RecordsAway."""
@@ -137,13 +137,11 @@ class DeferredOrders:
         async with recording(self._sessions) as session:
             return (await session.execute(statement)).first() is not None
 
-    async def bury(self, decided: Decided) -> int:
-        """Decides what a process that is gone was signing; how many orders that were. Raises RecordsAway."""
+    async def bury(self, decided: Decided, host_now: datetime) -> int:
+        """Decides what a process was signing that is gone or lost track of it; how many orders that were. Raises RecordsAway."""
+        lost = or_(gone(deferred_order.c.holder), deferred_order.c.begun_at < host_now - GIVEN_UP_AFTER)
         statement = (
-            update(deferred_order)
-            .where(*_held(gone(deferred_order.c.holder)))
-            .values(**_answered(decided))
-            .returning(deferred_order.c.response_id)
+            update(deferred_order).where(*_held(lost)).values(**_answered(decided)).returning(deferred_order.c.response_id)
         )
         async with recording(self._sessions) as session:
             return len((await session.execute(statement)).all())
@@ -170,6 +168,7 @@ def _answered(decided: Decided) -> dict[str, Any]:
     return {
         "status": "decided",
         "holder": None,
+        "begun_at": None,
         "order": None,
         "answer": json.dumps(dict(decided.body)).encode(),
         "answer_status": decided.status,

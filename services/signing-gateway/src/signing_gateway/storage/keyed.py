@@ -1,7 +1,7 @@
 """Requests with an Idempotency-Key: one attempt at a time for each client service and key, one answer for good."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
@@ -10,10 +10,8 @@ from sqlalchemy.dialects.postgresql import insert
 from hosting.database import Sessions
 from signing_gateway.refusals import KeyReused, KeyUnderWay
 from signing_gateway.storage import recording
-from signing_gateway.storage.presence import Presence, gone
+from signing_gateway.storage.presence import GIVEN_UP_AFTER, Presence, gone
 from signing_gateway.storage.tables import keyed_request
-
-GIVEN_UP_AFTER = timedelta(minutes=2)  # far longer than any attempt may take; a living process lost track of it
 
 
 @dataclass(frozen=True, slots=True)

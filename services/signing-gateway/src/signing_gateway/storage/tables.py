@@ -62,6 +62,7 @@ deferred_order = Table(
     Column("sad_digest", LargeBinary),  # the activation it was charged to; a definite refusal gives back
     Column("status", Text, nullable=False),
     Column("holder", BigInteger),  # storage.presence: the process that signs it
+    Column("begun_at", INSTANT),  # its signing, the host's unmoved time
     Column("answer", LargeBinary),  # JSON that was answered: signatures, or a refusal
     Column("answer_status", Integer),  # of HTTP
     Column("accepted_at", INSTANT, nullable=False),
