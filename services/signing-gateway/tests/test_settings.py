@@ -33,6 +33,7 @@ TLS = {"tls_port": 3, "tls_certificate": "s.pem", "tls_key": "s.key"}
         (TLS, "CLIENT_AUTHORITIES"),
         ({**TLS, "client_certificates": "optional", "client_revocation_lists": "http://x"}, "CLIENT_AUTHORITIES"),
         ({"trusted_proxies": "10.0.0.0/99"}, "10.0.0.0/99"),
+        ({"trusted_proxies": "10.0.0.7", "proxy_header": "X-Client-Cert"}, "proxy_header"),
         ({"plain_http": True, "client_certificates": "never"}, "client_certificates"),
     ],
 )

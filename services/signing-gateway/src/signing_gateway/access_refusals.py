@@ -25,10 +25,10 @@ class PlainRefused(InvalidRequest):
 
 
 class ProxyHeaderUnreadable(InvalidRequest):
-    """A proxy of ours forwards a client certificate that cannot be read, or two that differ."""
+    """A proxy of ours forwards a client certificate that cannot be read, or two that differ, in the header it is to set."""
 
     def __init__(self) -> None:
-        super().__init__("The client certificate in Client-Cert or X-SSL-Cert cannot be read, or the two differ.")
+        super().__init__("The client certificate that the proxy forwards cannot be read, or it forwards two that differ.")
 
 
 class CertificateNeeded(Refused):

@@ -110,7 +110,13 @@ def build(settings: Settings, clock: Clock) -> App:
     health.check("revocation lists", listed)
     return App(
         name=SERVICE,
-        routes=Door(routes, proxies=settings.proxies, required=required, plain=settings.plain_http),
+        routes=Door(
+            routes,
+            proxies=settings.proxies,
+            proxy_header=settings.proxy_header,
+            required=required,
+            plain=settings.plain_http,
+        ),
         health=health,
         tls=tls,
         plain=settings.plain_http or bool(settings.proxies),

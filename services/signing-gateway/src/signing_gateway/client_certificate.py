@@ -1,23 +1,25 @@
 """The TLS client certificate a request was made with, known by its fingerprint: from the connection, or from a proxy of ours.
 
-A proxy forwards it as RFC 9440 says (`Client-Cert`), or as nginx can (`X-SSL-Cert: $ssl_client_escaped_cert`).
+A proxy forwards it as RFC 9440 says (`Client-Cert`), or as nginx can (`X-SSL-Cert: $ssl_client_escaped_cert`). Only the one that
+ours sets counts: it lets the other through as its client wrote it.
 """
 
 import base64
 import hashlib
 import re
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Literal
 from urllib.parse import unquote
 
 from signing_gateway.access_refusals import ProxyHeaderUnreadable
 
 Header = tuple[bytes, bytes]
+ProxyHeader = Literal["Client-Cert", "X-SSL-Cert"]
 
-FORWARDED = frozenset({b"client-cert", b"x-ssl-cert"})
-SPOKEN_FOR = FORWARDED | {b"client-cert-chain"}
+SPOKEN_FOR = frozenset({b"client-cert", b"x-ssl-cert", b"client-cert-chain"})
 """The headers that only a proxy of ours may send; from anybody else they are taken off before anything reads them."""
 
 KEPT = 20_000  # fingerprints; a connection shows the same text again and again
@@ -30,10 +32,14 @@ def fingerprint(pem: str) -> str:
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
 
 
-def forwarded(headers: Iterable[Header]) -> str | None:
-    """The fingerprint a proxy of ours forwards; None when its client showed no certificate. Raises ProxyHeaderUnreadable."""
+def forwarded(headers: Iterable[Header], proxy_header: ProxyHeader) -> str | None:
+    """The fingerprint a proxy of ours forwards in `proxy_header`; None when its client showed no certificate.
+
+    Raises ProxyHeaderUnreadable, also when the header is there twice and differs.
+    """
+    read, counts = READ[proxy_header], proxy_header.lower().encode()
     try:
-        found = {_read(name, value.decode("ascii")) for name, value in headers if name in FORWARDED and value}
+        found = {read(value.decode("ascii")) for name, value in headers if name == counts and value}
     except ValueError:
         raise ProxyHeaderUnreadable from None
     if len(found) > 1:
@@ -41,13 +47,19 @@ def forwarded(headers: Iterable[Header]) -> str | None:
     return found.pop() if found else None
 
 
-def _read(name: bytes, value: str) -> str:
-    if name == b"x-ssl-cert":
-        return fingerprint(unquote(value, errors="strict").strip())
+def _escaped_pem(value: str) -> str:
+    return fingerprint(unquote(value, errors="strict").strip())
+
+
+def _byte_sequence(value: str) -> str:
     held = BYTE_SEQUENCE.fullmatch(value.strip())
     if not held:
         raise ValueError("no byte sequence")
     return hashlib.sha256(base64.b64decode(held[1], validate=True)).hexdigest()
+
+
+READ: dict[ProxyHeader, Callable[[str], str]] = {"Client-Cert": _byte_sequence, "X-SSL-Cert": _escaped_pem}
+"""How the fingerprint is read of each header's value; they raise ValueError."""
 
 
 class Proxies:

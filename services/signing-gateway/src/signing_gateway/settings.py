@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from hosting.settings import ProcessSettings
 from hosting.tls import ClientCertificates, TlsPort
-from signing_gateway.client_certificate import Proxies
+from signing_gateway.client_certificate import Proxies, ProxyHeader
 
 
 class Settings(ProcessSettings):
@@ -35,6 +35,7 @@ class Settings(ProcessSettings):
     client_certificates: ClientCertificates = "required"
     client_revocation_lists: str = ""  # URLs, separated by commas: one for each of the authorities, or none at all
     trusted_proxies: str = ""  # addresses and networks, separated by commas, that may forward a client certificate in a header
+    proxy_header: ProxyHeader = "Client-Cert"  # the one that they set on every request; no other counts
     plain_http: bool = False  # everybody may come without TLS: for this machine alone
 
     @model_validator(mode="after")

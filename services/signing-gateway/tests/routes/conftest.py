@@ -314,7 +314,7 @@ async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
     placing, addresses = records(bed, stack), Addresses("http://gateway.test", bed.addresses)
     app = api(access, bed.signer, placing, documents, bed.logins, addresses=addresses, max_hashes=100)
     talking = asyncio.create_task(bed.asker.run())
-    bed.door = Door(app, proxies=Proxies(""), required=False, plain=True)
+    bed.door = Door(app, proxies=Proxies(""), proxy_header="Client-Cert", required=False, plain=True)
     bed.url = await listening(bed.door, stack)
 
     async def close() -> None:

@@ -13,6 +13,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from multidict import CIMultiDict
 
 from contracts import TrustedClientCertificate
 from hosting import host_utc
@@ -171,6 +172,7 @@ def nginx(issued):
 @pytest.mark.parametrize("written", [rfc9440, nginx])
 async def test_a_header_counts_from_a_proxy_of_ours_alone(doors, written):
     bed = doors.bed
+    (bed.door._proxy_header,) = written(doors.mine)
     bed.door._required = True
     assert await doors.sign(bed.service, url=bed.url, headers=written(doors.mine)) == NEEDED
     assert await doors.sign(bed.service, doors.theirs, headers=written(doors.mine)) == REFUSED
@@ -190,16 +192,29 @@ async def test_other_headers_identify_nobody_even_from_a_proxy(doors, header):
 @pytest.mark.parametrize("value", [":!:", "MIIB", "::", ":MIIB", "%zz", "ä", ":QUJD"])
 @pytest.mark.parametrize("header", ["Client-Cert", "X-SSL-Cert"])
 async def test_a_header_of_a_proxy_that_cannot_be_read_is_refused(doors, header, value):
-    doors.bed.door._proxies = Proxies("127.0.0.1")
+    doors.bed.door._proxies, doors.bed.door._proxy_header = Proxies("127.0.0.1"), header
     assert (await doors.sign(doors.bed.service, url=doors.bed.url, headers={header: value}))[0] == 400
 
 
-async def test_a_proxy_that_contradicts_itself_is_refused(doors):
-    doors.bed.door._proxies = Proxies("127.0.0.1")
-    both = {**rfc9440(doors.mine), **nginx(doors.theirs)}
-    assert (await doors.sign(doors.bed.service, url=doors.bed.url, headers=both))[0] == 400
-    both = {**rfc9440(doors.mine), **nginx(doors.mine)}
-    assert await doors.sign(doors.bed.service, url=doors.bed.url, headers=both) == (200, None)
+@pytest.mark.parametrize(("ours", "smuggled"), [(rfc9440, nginx), (nginx, rfc9440)])
+async def test_what_a_client_writes_in_the_header_that_its_proxy_does_not_set_identifies_nobody(doors, ours, smuggled):
+    bed = doors.bed
+    bed.door._required, bed.door._proxies = True, Proxies("127.0.0.1")
+    (bed.door._proxy_header,) = ours(doors.mine)
+    assert await doors.sign(bed.service, url=bed.url, headers=smuggled(doors.mine)) == NEEDED
+    for mine, theirs, answered in ((doors.mine, doors.theirs, (200, None)), (doors.theirs, doors.mine, REFUSED)):
+        assert await doors.sign(bed.service, url=bed.url, headers={**ours(mine), **smuggled(theirs)}) == answered
+
+
+@pytest.mark.parametrize("written", [rfc9440, nginx])
+async def test_a_proxy_that_forwards_two_certificates_is_refused(doors, written):
+    bed = doors.bed
+    bed.door._proxies = Proxies("127.0.0.1")
+    (bed.door._proxy_header,) = written(doors.mine)
+    for second, status in ((doors.mine, 200), (doors.theirs, 400)):
+        both = CIMultiDict([*written(doors.mine).items(), *written(second).items(), ("Authorization", f"Bearer {bed.token}")])
+        async with bed.http.post(f"{bed.url}/csc/v2/credentials/list", json={}, headers=both) as answer:
+            assert answer.status == status
 
 
 async def test_plain_http_is_refused_and_redirected_nowhere(doors):

@@ -4,7 +4,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from observability import get_logger
 from signing_gateway.access_refusals import CertificateNeeded, PlainRefused
-from signing_gateway.client_certificate import SPOKEN_FOR, Proxies, fingerprint, forwarded
+from signing_gateway.client_certificate import SPOKEN_FOR, Proxies, ProxyHeader, fingerprint, forwarded
 from signing_gateway.refusals import Refused
 from signing_gateway.routes.answers import answered
 
@@ -15,10 +15,14 @@ SHOWN = "client_certificate"
 
 
 class Door:
-    """Stands before the routes. A header that speaks for a client certificate counts from `proxies` alone (RFC 9440 §4)."""
+    """Stands before the routes. A header that speaks for a client certificate counts from `proxies` alone (RFC 9440 §4).
 
-    def __init__(self, routes: ASGIApp, *, proxies: Proxies, required: bool, plain: bool) -> None:
-        self._routes, self._proxies, self._required, self._plain = routes, proxies, required, plain
+    Of them, only `proxy_header` does.
+    """
+
+    def __init__(self, routes: ASGIApp, *, proxies: Proxies, proxy_header: ProxyHeader, required: bool, plain: bool) -> None:
+        self._routes, self._proxies, self._proxy_header = routes, proxies, proxy_header
+        self._required, self._plain = required, plain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -35,7 +39,7 @@ class Door:
         by_proxy = bool(self._proxies) and scope["client"] is not None and scope["client"][0] in self._proxies
         tls = scope["extensions"]["tls"] if "extensions" in scope else None
         if by_proxy:
-            shown = forwarded(scope["headers"])
+            shown = forwarded(scope["headers"], self._proxy_header)
         else:
             if any(name in SPOKEN_FOR for name, _ in scope["headers"]):
                 log.warning("a client certificate was forwarded by nobody who may", client=str(scope["client"]))
