@@ -83,19 +83,14 @@ class Following:
 
     async def _ask(self) -> None:
         """Once a second: what is applied reaches the ends that the broker had when asked, so it was current at that instant."""
-        answered = True
         while True:
             asked = boottime()
             try:
                 ends: dict[TopicPartition, int] = await asyncio.wait_for(self._consumer.end_offsets(self._partitions), ASK_S)
             except (KafkaError, TimeoutError) as fault:
-                if answered:
-                    self._prove()
-                answered = False
-                self._prove()  # and again once it answers: what is read first after an outage must be what was read last
+                self._prove()
                 log.info("the broker does not tell the state topics' ends", reason=type(fault).__name__)
             else:
-                answered = True
                 if await self._reached(ends):
                     self._confirmed(asked)
             await asyncio.sleep(max(asked + ASK_EVERY_S - boottime(), ASK_EVERY_S / 20))
@@ -126,7 +121,7 @@ class Following:
         return True
 
     def _prove(self) -> None:
-        """An outage begins: nothing is taken from then on that does not follow the last record, not even the first after it."""
+        """In an outage nothing is taken that does not follow the last record, not even the first that is read after it."""
         self._outages += 1
         for partition, last in self._last.items():
             self._proving[partition] = last
