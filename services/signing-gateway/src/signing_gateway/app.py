@@ -68,7 +68,7 @@ def build(settings: Settings, clock: Clock) -> App:
     once, activations = Once(KeyedRequests(sessions, presence), clock, kept=kept), Activations(sessions)
     orders = DeferredOrders(sessions, presence)
     placing = Placing(signer, once, activations, orders, clock, kept=kept)
-    deferring = Deferring(orders, activations, signer, clock)
+    deferring = Deferring(orders, signer, clock)
     sweeper = Sweeper(sessions, clock)
     logins = Logins(sessions, revoked, clock)
 

@@ -13,7 +13,6 @@ from signing_gateway.algorithms import SigningAlgorithm
 from signing_gateway.refusals import OutcomeUnknown, PassesByItself, RecordsAway, Refused
 from signing_gateway.routes.answers import refused
 from signing_gateway.signing import Order, Signer
-from signing_gateway.storage.activations import Activations
 from signing_gateway.storage.deferred import Decided, DeferredOrders, Taken
 from signing_gateway.storage.presence import GIVEN_UP_AFTER
 
@@ -31,8 +30,8 @@ TDone = TypeVar("TDone")
 class Deferring:
     """The worker of one gateway."""
 
-    def __init__(self, orders: DeferredOrders, activations: Activations, signer: Signer, clock: Clock) -> None:
-        self._orders, self._activations, self._signer, self._clock = orders, activations, signer, clock
+    def __init__(self, orders: DeferredOrders, signer: Signer, clock: Clock) -> None:
+        self._orders, self._signer, self._clock = orders, signer, clock
         self._free = asyncio.Semaphore(AT_ONCE)
         self._closing = False
 
@@ -86,6 +85,7 @@ class Deferring:
             log.exception("what came of an order could not be recorded", response_id=str(taken.response_id))
 
     async def _signed(self, taken: Taken) -> None:
+        certainly_not = False
         try:
             decided = Decided(200, {"signatures": await self._sign(taken)})
         except OutcomeUnknown as why:
@@ -93,16 +93,14 @@ class Deferring:
         except Refused as why:
             if isinstance(why, PassesByItself) and self._clock() < taken.accepted_at + PATIENCE:
                 await asyncio.sleep(why.retry_after or LOOK_S)
-                await _until_recorded(lambda: self._orders.put_back(taken))
+                await _until_recorded(lambda: self._orders.put_back(taken, not_before=host_utc()))
                 return
-            if sad_digest := taken.order.sad_digest:
-                await _until_recorded(lambda: self._activations.give_back(sad_digest, len(taken.order.hashes)))
-            decided = Decided(*refused(why))
+            decided, certainly_not = Decided(*refused(why)), True
         except Exception:
             log.exception("an order could not be signed", response_id=str(taken.response_id))
             decided = Decided(*refused(LOST))
-        if not await _until_recorded(lambda: self._orders.decide(taken, decided, self._clock())):
-            log.error("an order was given up by others while it was signed here", response_id=str(taken.response_id))
+        if not await _until_recorded(lambda: self._orders.decide(taken, decided, self._clock(), refused=certainly_not)):
+            log.error("an order was decided before: by others, or unheard of", response_id=str(taken.response_id))
 
     async def _sign(self, taken: Taken) -> list[str]:
         told = taken.order

@@ -341,7 +341,7 @@ def records(bed: Bed, stack: AsyncExitStack) -> Placing:
     activations, orders = Activations(sessions), DeferredOrders(sessions, presence)
     once = Once(KeyedRequests(sessions, presence), lambda: bed.now, kept=kept)
     bed.logins = Logins(sessions, bed.revoked, lambda: bed.now)
-    bed.deferring = Deferring(orders, activations, bed.signer, lambda: bed.now)
+    bed.deferring = Deferring(orders, bed.signer, lambda: bed.now)
     return Placing(bed.signer, once, activations, orders, lambda: bed.now, kept=kept)
 
 

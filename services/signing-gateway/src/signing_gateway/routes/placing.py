@@ -12,6 +12,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from hosting import Clock
+from hosting.clock import host_utc
 from signing_gateway.refusals import InvalidRequest
 from signing_gateway.routes.answers import answer
 from signing_gateway.routes.bodies import SignHash, canonical
@@ -56,7 +57,9 @@ class Placing:
             if deferred is None:
                 return {"signatures": await self._signer.sign(client_service_id, order)}
             now = self._clock()
-            return {"responseID": str(await self.orders.accept(deferred, now=now, kept_until=now + self._kept))}
+            return {
+                "responseID": str(await self.orders.accept(deferred, now=now, host_now=host_utc(), kept_until=now + self._kept))
+            }
 
         async def activated() -> dict[str, Any]:
             if use is None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, Update, and_, insert, or_, select, update
 
 from hosting.database import Sessions
 from signing_gateway.refusals import (
@@ -84,7 +84,8 @@ class Activations:
         except OutcomeUnknown:
             raise
         except Refused:
-            await self.give_back(digest_of(use.sad), len(use.hashes))
+            async with recording(self._sessions) as session:
+                await session.execute(given_back(digest_of(use.sad), len(use.hashes)))
             raise
 
     async def _spend(self, use: Use, now: datetime) -> None:
@@ -106,16 +107,6 @@ class Activations:
                 row = select(activation).where(_this(use.sad, use.client_service_id, use.certificate_id))
                 raise _refusal((await session.execute(row)).first(), use, now)
 
-    async def give_back(self, sad_digest: bytes, count: int) -> None:
-        """These signatures were certainly not made."""
-        statement = (
-            update(activation)
-            .where(activation.c.sad_digest == sad_digest)
-            .values(signatures_left=activation.c.signatures_left + count)
-        )
-        async with recording(self._sessions) as session:
-            await session.execute(statement)
-
     async def extend(self, sad: str, leave: Leave, now: datetime) -> str:
         """A new SAD for what is left of an activation, for `leave.hashes` if there are any; the old one is over.
 
@@ -135,6 +126,12 @@ class Activations:
                 row = (await session.execute(select(activation).where(ours))).first()
                 raise ActivationExpired if row and row.signatures_left and row.expires_at <= now else ActivationUnknown
         return renewed
+
+
+def given_back(sad_digest: bytes, count: int) -> Update:
+    """SQL: these signatures were certainly not made. Repeated, it gives back again: it belongs beside what happens once."""
+    left = activation.c.signatures_left + count
+    return update(activation).where(activation.c.sad_digest == sad_digest).values(signatures_left=left)
 
 
 def _refusal(row: Row[tuple[object, ...]] | None, use: Use, now: datetime) -> Refused:

@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, insert, or_, select, update
 from hosting.database import Sessions
 from signing_gateway.refusals import OutcomeUnknown, RecordsAway, RequestUnknown
 from signing_gateway.storage import recording
+from signing_gateway.storage.activations import given_back
 from signing_gateway.storage.presence import GIVEN_UP_AFTER, Presence, gone
 from signing_gateway.storage.tables import deferred_order
 
@@ -39,7 +40,7 @@ class Taken:
     """An order that this process signs, and nobody else."""
 
     response_id: UUID
-    holder: int
+    attempt: UUID
     accepted_at: datetime
     order: Deferred
 
@@ -60,7 +61,7 @@ class DeferredOrders:
         self.arrived = asyncio.Event()
         """Set when this process accepted one; whoever takes orders need not wait for its next look."""
 
-    async def accept(self, order: Deferred, *, now: datetime, kept_until: datetime) -> UUID:
+    async def accept(self, order: Deferred, *, now: datetime, host_now: datetime, kept_until: datetime) -> UUID:
         """The id to poll for. `kept_until`: when it is forgotten, if nobody decides it.
 
         Raises RecordsAway, or OutcomeUnknown when the database went away before it said that the order is kept.
@@ -80,6 +81,7 @@ class DeferredOrders:
             "sad_digest": order.sad_digest,
             "status": "waiting",
             "accepted_at": now,
+            "not_before": host_now,
             "kept_until": kept_until,
         }
         try:
@@ -92,7 +94,7 @@ class DeferredOrders:
 
     async def take(self, now: datetime, host_now: datetime) -> Taken | None:
         """The oldest order that waits, now ours. Raises RecordsAway."""
-        holder = await self._presence.number()
+        holder, attempt = await self._presence.number(), uuid4()
         oldest = (
             select(deferred_order.c.response_id)
             .where(deferred_order.c.status == "waiting", deferred_order.c.kept_until > now)
@@ -104,7 +106,7 @@ class DeferredOrders:
         statement = (
             update(deferred_order)
             .where(deferred_order.c.response_id == oldest)
-            .values(status="signing", holder=holder, begun_at=host_now)
+            .values(status="signing", holder=holder, attempt=attempt, begun_at=host_now)
             .returning(*deferred_order.c)
         )
         async with recording(self._sessions) as session:
@@ -121,21 +123,30 @@ class DeferredOrders:
             row.sad_digest,
             timedelta(milliseconds=told["answer_kept_ms"]),
         )
-        return Taken(row.response_id, holder, row.accepted_at, order)
+        return Taken(row.response_id, attempt, row.accepted_at, order)
 
-    async def put_back(self, taken: Taken) -> None:
-        """Nothing was signed, and it may be tried again. Raises RecordsAway."""
-        await self._leave(taken, status="waiting", holder=None, begun_at=None)
+    async def put_back(self, taken: Taken, *, not_before: datetime) -> bool:
+        """Nothing was signed, and it may be tried again, from `not_before` on. False and raises as `decide`."""
+        waiting = {"status": "waiting", "holder": None, "attempt": None, "begun_at": None, "not_before": not_before}
+        return await self._leave(taken, waiting)
 
-    async def decide(self, taken: Taken, decided: Decided, now: datetime) -> bool:
-        """Keeps what came of it; False when somebody else has decided, since we seemed gone. Raises RecordsAway."""
-        return await self._leave(taken, kept_until=now + taken.order.answer_kept, **_answered(decided))
+    async def decide(self, taken: Taken, decided: Decided, now: datetime, *, refused: bool = False) -> bool:
+        """Keeps what came of it; what was certainly `refused` is given back to its SAD with it.
 
-    async def _leave(self, taken: Taken, **values: Any) -> bool:
-        ours = _held(deferred_order.c.response_id == taken.response_id, deferred_order.c.holder == taken.holder)
+        False when it is ours no more: somebody else decided, since we seemed gone, or an earlier call did, of which we did not
+        hear. Raises RecordsAway; then it may have been done, and may be called again.
+        """
+        return await self._leave(taken, {"kept_until": now + taken.order.answer_kept, **_answered(decided)}, refused=refused)
+
+    async def _leave(self, taken: Taken, values: dict[str, Any], *, refused: bool = False) -> bool:
+        ours = _held(deferred_order.c.response_id == taken.response_id, deferred_order.c.attempt == taken.attempt)
         statement = update(deferred_order).where(*ours).values(**values).returning(deferred_order.c.response_id)
         async with recording(self._sessions) as session:
-            return (await session.execute(statement)).first() is not None
+            if (await session.execute(statement)).first() is None:
+                return False
+            if refused and taken.order.sad_digest:
+                await session.execute(given_back(taken.order.sad_digest, len(taken.order.hashes)))
+        return True
 
     async def bury(self, decided: Decided, host_now: datetime) -> int:
         """Decides what a process was signing that is gone or lost track of it; how many orders that were. Raises RecordsAway."""
@@ -168,6 +179,7 @@ def _answered(decided: Decided) -> dict[str, Any]:
     return {
         "status": "decided",
         "holder": None,
+        "attempt": None,
         "begun_at": None,
         "order": None,
         "answer": json.dumps(dict(decided.body)).encode(),

@@ -62,7 +62,9 @@ deferred_order = Table(
     Column("sad_digest", LargeBinary),  # the activation it was charged to; a definite refusal gives back
     Column("status", Text, nullable=False),
     Column("holder", BigInteger),  # storage.presence: the process that signs it
+    Column("attempt", Uuid),  # which of its takings is under way: one process may take it twice
     Column("begun_at", INSTANT),  # its signing, the host's unmoved time
+    Column("not_before", INSTANT, nullable=False),  # nobody takes it earlier; the host's unmoved time
     Column("answer", LargeBinary),  # JSON that was answered: signatures, or a refusal
     Column("answer_status", Integer),  # of HTTP
     Column("accepted_at", INSTANT, nullable=False),
@@ -71,6 +73,8 @@ deferred_order = Table(
     CheckConstraint("(status = 'signing') = (holder IS NOT NULL)", name="deferred_order_held_while_signing"),
     CheckConstraint("(status = 'decided') = (answer IS NOT NULL)", name="deferred_order_answered_when_decided"),
     Index("deferred_order_open", "accepted_at", postgresql_where=text("status <> 'decided'")),
+    Index("deferred_order_due", "not_before", postgresql_where=text("status = 'waiting'")),
+    Index("deferred_order_waiting", "client_service_id", postgresql_where=text("status = 'waiting'")),
     Index("deferred_order_kept_until", "kept_until"),
 )
 
