@@ -1,13 +1,19 @@
 import asyncio
 import base64
+from contextlib import suppress
 from uuid import uuid4
 
 import pytest
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from contracts.ca_connector import SignCall
-from hosting.calls import CallNotSent, CallOutcomeUnknown, CallRefused
+from hosting import utc_now
+from hosting.calls import CallNotSent, CallOutcomeUnknown, CallRefused, InternalCalls
+from hosting.service_tokens import TokenIssuer
 from signing_gateway import authority
-from signing_gateway.authority import QUICK_CALLS, Authority
+from signing_gateway.authority import CALLS_PER_CERTIFICATE, PATH, QUICK_CALLS, Authority
 from signing_gateway.wire import SignItem
 
 MAX_BODY = 8 * 1024 * 1024  # what the connector reads
@@ -167,3 +173,77 @@ async def test_who_went_away_before_its_call_is_not_sent(connector, at_authority
     tasks[0].cancel()
     await connector.called(1)
     assert items[1].item_id in connector.calls[0].ids
+
+
+class SlowAndQuick:
+    """A connector behind HTTP, and two authorities: one answers at once, the other when a test lets it."""
+
+    def __init__(self, slow):
+        self.slow, self.released, self.slow_calls = slow, asyncio.Event(), 0
+
+    async def signatures(self, request):
+        call = SignCall.model_validate_json(await request.read())
+        answer = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await answer.prepare(request)
+        self.slow_calls += any(item.certificate_id == self.slow for item in call.items)
+        with suppress(ConnectionError):
+            for item in sorted(call.items, key=lambda item: item.certificate_id == self.slow):
+                if item.certificate_id == self.slow:
+                    await self.released.wait()
+                await answer.write(f'{{"item_id":"{item.item_id}","outcome":"signed","signatures":["AAAA"]}}\n'.encode())
+        return answer
+
+
+@pytest.fixture
+async def slow_and_quick():
+    server = SlowAndQuick(uuid4())
+    app = web.Application()
+    app.add_routes([web.post(PATH, server.signatures)])
+    runner = web.AppRunner(app, shutdown_timeout=1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield server
+    server.released.set()
+    await runner.cleanup()
+
+
+async def test_an_authority_that_takes_long_does_not_keep_a_quick_ones_calls_from_being_sent(slow_and_quick, monkeypatch):
+    monkeypatch.setattr(authority, "QUICK_S", 0.001)
+    key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    issuer = TokenIssuer("signing-gateway", key, utc_now)
+    async with InternalCalls(slow_and_quick.url, audience="ca-connector", issuer=issuer) as calls:
+        at_authority, slow = Authority(calls), []
+        for _ in range(300):
+            slow += signing(at_authority, 1, certificate_id=slow_and_quick.slow)[1]
+            await asyncio.sleep(0.003)
+        quick = [(await at_authority.sign(an_item(certificate_id=uuid4()))).outcome for _ in range(20)]
+        assert quick == ["signed"] * 20
+        assert slow_and_quick.slow_calls == CALLS_PER_CERTIFICATE
+        slow_and_quick.released.set()
+        assert {result.outcome for result in await asyncio.gather(*slow)} == {"signed"}
+
+
+async def test_who_waits_too_long_for_a_certificates_calls_is_not_sent(connector, at_authority, monkeypatch):
+    monkeypatch.setattr(authority, "CALLS_PER_CERTIFICATE", 1)
+    certificate_id = uuid4()
+    items, (first,) = signing(at_authority, 1, certificate_id=certificate_id)
+    await connector.called(1)
+    _, held = signing(at_authority, 2, certificate_id=certificate_id)
+    signing(at_authority, 1)
+    await connector.called(2)
+    monkeypatch.setattr(authority, "WAIT_S", -1)
+    connector.calls[0].answer(items[0].item_id)
+    assert (await first).outcome == "signed"
+    assert [type(fault) for fault in await asyncio.gather(*held, return_exceptions=True)] == [CallNotSent] * 2
+    assert len(connector.calls) == 2
+
+
+async def test_a_certificate_whose_answers_have_come_may_go_on_beside_the_slow_ones_of_the_same_calls(connector, at_authority):
+    certificate_id = uuid4()
+    for number in range(1, CALLS_PER_CERTIFICATE + 3):
+        signing(at_authority, 1)
+        (item,), (task,) = signing(at_authority, 1, certificate_id=certificate_id)
+        await connector.called(number)
+        connector.calls[-1].answer(item.item_id)
+        assert (await task).outcome == "signed"

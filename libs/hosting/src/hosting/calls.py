@@ -114,9 +114,9 @@ class InternalCalls:
     def _sent(self, method: str, path: str, data: bytes | None, *, accept: str = "") -> AbstractAsyncContextManager[Answer]:
         """The request with our token and the trace, on its way."""
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=200, keepalive_timeout=30), timeout=self._timeout, trust_env=False
-            )
+            # Whoever calls bounds what is under way: a limit here would let slow answers keep other calls from being sent.
+            connections = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
+            self._session = aiohttp.ClientSession(connector=connections, timeout=self._timeout, trust_env=False)
         headers = {"Authorization": f"Bearer {self._issuer.issue(self._audience)}"}
         propagate.inject(headers)
         if data is not None:
