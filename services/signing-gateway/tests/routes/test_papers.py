@@ -59,7 +59,9 @@ def read(members: dict[str, Any]) -> Pdf | Digest:
         (shown(page=1, rect=[1, 1, 99, 99], width=50), f"{WRONG}.width: it goes with a placeholder"),
         (shown(placeholder="x", height=5), f"{WRONG}.height: at least 10 points"),
         (shown(placeholder=" "), f"{WRONG}.placeholder: 1 to 100 characters"),
-        (shown(placeholder="x", occurrence=0), f"{WRONG}.occurrence: it counts from 1"),
+        (shown(placeholder="x", occurrence=0), f"{WRONG}.occurrence: it counts from 1 to 100000"),
+        (shown(placeholder="x", occurrence=2**64), f"{WRONG}.occurrence: it counts from 1 to 100000"),
+        (shown(page=10**400, rect=[1, 1, 99, 99]), f"{WRONG}.page: it counts from 1 to 100000"),
         (shown(page=1, rect=[1, 1, 99, 1e300]), f"{WRONG}.rect: no page is larger than 14400 points"),
         (shown(text="x"), f"{WRONG}.text: give a field, a page with a rect, or a placeholder"),
         (shown(field="F", text="Ж"), f"{WRONG}.text: the signature's font lacks the character U+0416"),
@@ -73,6 +75,15 @@ def test_a_member_that_breaks_a_rule_is_named(members, why):
     with pytest.raises(InvalidRequest) as refused:
         read(members)
     assert str(refused.value) == why.replace("@", "documents[0]")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b'{"signAlgo":"\xc3\x28"}', b'{"signAlgo":"\\ud800"}', b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"],
+)
+def test_a_member_that_no_client_could_have_meant_is_named(raw):
+    with pytest.raises(InvalidRequest, match=r"Invalid parameter documents\[0\]: it is not JSON in UTF-8"):
+        decoded(msgspec.Raw(raw), Document, "documents[0]")
 
 
 def test_a_file_is_signed_by_its_digest_and_a_pdf_by_its_parts():

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -29,6 +29,10 @@ ENVELOPES = {"P": ("Revision", "Certification"), "C": ("Detached",)}
 """The first is meant where none is named: not the specification's defaults. A certification forbids later visible signatures, so
 it is made on purpose only; and of files, only detached signatures are offered."""
 
+MOST = 100_000
+Counted = Annotated[int, msgspec.Meta(ge=1, le=MOST)]
+"""A page, or one of several places in a document."""
+
 TStruct = TypeVar("TStruct", bound=msgspec.Struct)
 
 
@@ -40,10 +44,10 @@ class Appearance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     field: str | None = None
-    page: int | None = None
+    page: Counted | None = None
     rect: tuple[float, float, float, float] | None = None
     placeholder: str | None = None
-    occurrence: int | None = None
+    occurrence: Counted | None = None
     width: float | None = None
     height: float | None = None
     offset: tuple[float, float] | None = None
@@ -89,6 +93,8 @@ def decoded(raw: msgspec.Raw | dict[str, Any], kind: type[TStruct], label: str) 
         return msgspec.convert(raw, kind) if isinstance(raw, dict) else msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as fault:
         raise InvalidRequest(_named(str(fault), label)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # of a raw member only its ends were looked at before
+        raise InvalidRequest(f"Invalid parameter {label}: it is not JSON in UTF-8") from None
 
 
 def _named(fault: str, label: str) -> str:
@@ -98,6 +104,8 @@ def _named(fault: str, label: str) -> str:
         return f"Invalid parameter {label}: it has a member that is not known"
     named = re.search(r"`\$\.(\w+)|required field `(\w+)`", fault)
     where = f"{label}.{named[1] or named[2]}" if named else label
+    if "`int` >=" in fault or "`int` <=" in fault:
+        return f"Invalid parameter {where}: it counts from 1 to {MOST}"
     if "base64" in fault:
         return f"Invalid Base64 string parameter {where}"
     return f"Missing (or invalid type) parameter {where}"
@@ -177,8 +185,6 @@ def _word(shown: Appearance, label: str) -> Word:
     word = (shown.placeholder or "").strip()
     if not 0 < len(word) <= WORD:
         raise InvalidRequest(f"Invalid parameter {label}.placeholder: 1 to {WORD} characters")
-    if shown.occurrence is not None and shown.occurrence < 1:
-        raise InvalidRequest(f"Invalid parameter {label}.occurrence: it counts from 1")
     width, height, offset = shown.width or 180.0, shown.height or 50.0, shown.offset or (0.0, 0.0)
     if min(width, height) < 10:
         raise InvalidRequest(f"Invalid parameter {label}.{'width' if width < 10 else 'height'}: at least 10 points")

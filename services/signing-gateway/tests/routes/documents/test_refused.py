@@ -26,6 +26,7 @@ def shown(**members):
             shown(placeholder="#missing#"),
             "@ does not have the placeholder '#missing#' in its text. Nothing was signed.",
         ),
+        (shown(page=2**64, rect=[1, 1, 99, 99]), "Invalid parameter @.signature_appearance.page: it counts from 1 to 100000"),
         (shown(page=7, rect=[1, 1, 99, 99]), "@ has no page 7: it has 1. Nothing was signed."),
     ],
 )
@@ -60,6 +61,12 @@ async def test_a_call_that_asks_for_nothing_clear_is_refused(bed, body, why):
     status, told = await bed.post("/csc/v2/signatures/signDoc", {"credentialID": "cred/1", **body})
     assert status == 400
     assert told["error_description"].startswith(why)
+
+
+async def test_a_document_in_another_encoding_than_utf_8_is_named(bed):
+    raw = b'{"credentialID":"cred/1","documents":[{"document":"","signature_format":"P","signAlgo":"\xe1"}]}'
+    status, body = await bed.post("/csc/v2/signatures/signDoc", raw=raw)
+    assert (status, body["error_description"]) == (400, "Invalid parameter documents[0]: it is not JSON in UTF-8")
 
 
 async def test_all_documents_of_a_call_have_one_algorithm(bed, sign, papers):
