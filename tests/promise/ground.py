@@ -2,9 +2,9 @@
 
 import asyncio
 import json
-from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import replace
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import asyncpg
@@ -17,10 +17,33 @@ from tests.promise.invariants import Block, Facts
 from contracts.topics import TOPICS
 from embedded.bus import every_record
 from embedded.ports import SERVICES
+from embedded.stack import Json
 
 OUTBOXES = ("grant_monitor", "certificate_registry", "ca_connector")
 WHERE = "WHERE certificate_id::text = $1 AND epoch = $2"
 GROUPS = [service for service in SERVICES if service != "signing-gateway"]
+
+
+@dataclass
+class Told:
+    """What the topic tells of one epoch, as `Facts` have it."""
+
+    totals: dict[str, int] = field(default_factory=dict)
+    applied: dict[tuple[str, int], int] = field(default_factory=dict)
+    unknown: int = 0
+
+
+def told(events: Iterable[Json]) -> Mapping[tuple[str, int], Told]:
+    """What all events of the topic tell of each certificate and epoch; a repeated one tells nothing more of what was applied."""
+    topic: dict[tuple[str, int], Told] = defaultdict(Told)
+    for event in events:
+        of, allowance = topic[event["certificate_id"], event["epoch"]], event["allowance_id"]
+        of.totals[allowance] = max(of.totals.get(allowance, 0), event["total"])
+        if event["outcome"] == "applied":
+            of.applied[allowance, event["first"]] = event["count"]
+        else:
+            of.unknown += event["count"]
+    return topic
 
 
 class Ground:
@@ -81,19 +104,14 @@ class Ground:
     async def facts(self, demands: Iterable[tuple[Demand, str, int]], *, exact: bool, keys: bool) -> list[Facts]:
         """Of each demand with its credential and epoch."""
         demands = list(demands)
-        told: dict[tuple[str, int], dict[str, int]] = defaultdict(lambda: defaultdict(int))
-        unknown: Counter[tuple[str, int]] = Counter()
-        for record in await every_record(self.kafka, ["signatures"]):
-            event = json.loads(record.value)
-            unknown[event["certificate_id"], event["epoch"]] += event["count"] if event["outcome"] == "unknown" else 0
-            totals = told[event["certificate_id"], event["epoch"]]
-            totals[event["allowance_id"]] = max(totals[event["allowance_id"]], event["total"])
+        topic = told(json.loads(record.value) for record in await every_record(self.kafka, ["signatures"]))
         found = []
         for demand, credential, epoch in demands:
-            key = demand.certificate_id, epoch
+            heard = topic[demand.certificate_id, epoch]
             facts = await self._facts(demand, credential, epoch, exact=exact)
             repeats = tuple(demand.repeats) if keys else ()
-            found.append(replace(facts, told=dict(told[key]), unknown=unknown[key], repeats=repeats))
+            told_of = {"told": heard.totals, "told_applied": heard.applied, "unknown": heard.unknown}
+            found.append(replace(facts, **told_of, repeats=repeats))
         return found
 
     async def _facts(self, demand: Demand, credential: str, epoch: int, *, exact: bool) -> Facts:
@@ -116,5 +134,6 @@ class Ground:
             journal=tuple((each["hash"], each["signature"]) for each in journal if each["hash"] in demand.asked),
             received=tuple(demand.received),
             told={},
+            told_applied={},
             exact=exact,
         )

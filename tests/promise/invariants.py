@@ -40,6 +40,7 @@ class Facts:
     journal: tuple[Made, ...]
     received: tuple[Made, ...]
     told: Mapping[str, int]  # the greatest total that the topic tells of each allowance
+    told_applied: Mapping[tuple[str, int], int]  # count of each event of what was applied, by its allowance and first number
     unknown: int = 0  # units that the topic tells of as perhaps signed
     exact: bool = False  # nothing happened that may cost units: exactly the limit has to be used
     repeats: Iterable[tuple[str, str]] = field(default=())  # keys whose retry was answered otherwise than the first time
@@ -69,6 +70,8 @@ def _judged(facts: Facts) -> Iterable[tuple[str, bool, str]]:
     yield "what is made is charged", made > charged, f"{made} signatures were made, {charged} are charged"
     yield "what is received was made", bool(strangers), f"the authority did not make, or not so often: {sorted(strangers)[:3]}"
     yield "what is received was told", received > told, f"{received} signatures were received, the topic tells of {told}"
+    own = sum(facts.told_applied.values())
+    yield "what is received has its own event", received > own, f"{received} signatures were received, {own} have their own event"
     yield "what is received is counted", received > applied, f"{received} signatures were received, {applied} are counted"
     yield "what is told is counted", bool(uncounted), uncounted
     uneven = facts.settled != applied and not facts.reserved

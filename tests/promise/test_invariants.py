@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.promise.ground import told
 from tests.promise.invariants import Block, Facts, violations
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -28,6 +29,7 @@ HONEST = Facts(
     journal=made(1, 2, 3),
     received=made(1, 2),
     told={"a": 2, "b": 1},
+    told_applied={("a", 0): 1, ("a", 1): 1, ("b", 0): 1},
 )
 
 
@@ -43,6 +45,7 @@ FALSIFIED = {
     "what is made is charged": {"journal": made(1, 2, 3, 4), "forfeited": 0},
     "what is received was made": {"received": made(1, 9)},
     "what is received was told": {"told": {"a": 1}},
+    "what is received has its own event": {"told_applied": {("a", 1): 1}},
     "what is received is counted": {"received": made(1, 2, 3), "blocks": {"a": Block(2, 2, "settled")}},
     "what is told is counted": {"told": {"a": 2, "b": 2}},
     "the count is the sum of the greatest totals": {"settled": 2, "forfeited": 2},
@@ -68,6 +71,21 @@ def test_a_falsified_fact_is_found(promise):
 )
 def test_every_false_expiry_is_found(change):
     assert "no false expiry" in {each.promise for each in violations(replace(HONEST, **change))}
+
+
+def event(allowance, first, count, outcome="applied"):
+    where = {"certificate_id": "c", "epoch": 1, "allowance_id": allowance}
+    return {**where, "first": first, "count": count, "total": first + count, "outcome": outcome}
+
+
+def test_a_greater_total_does_not_hide_that_an_event_of_what_was_received_is_missing():
+    events = [event("a", 1, 1), event("a", 1, 1), event("b", 0, 1, "unknown")]
+    heard = told(events)["c", 1]
+    facts = replace(HONEST, told=heard.totals, told_applied=heard.applied, unknown=heard.unknown)
+    assert (facts.told, facts.unknown) == (HONEST.told, 1)
+    assert [each.promise for each in violations(facts)] == ["what is received has its own event"]
+    heard = told([event("a", 0, 1), *events])["c", 1]
+    assert violations(replace(facts, told_applied=heard.applied)) == []
 
 
 def test_a_signature_received_more_often_than_it_was_made_is_found():
