@@ -48,7 +48,7 @@ async def figures(bench: Bench) -> list[Figure]:
             begun = time.perf_counter() + (end - utc_now()).total_seconds()
             if begun < time.perf_counter():
                 raise RuntimeError(f"the grants ended before all was ready: {LASTS} are too short for this machine")
-            await asyncio.sleep(begun - time.perf_counter())
+            await _none_suspended(registry, begun)
             before = {each.name: each.cpu() for each in processes}
             async with asyncio.timeout(120):
                 suspended, refused = await asyncio.gather(
@@ -161,6 +161,15 @@ async def _refused(http: aiohttp.ClientSession, service: ClientServiceRow, token
     headers = {"Authorization": f"Bearer {token}"}
     async with http.post("/csc/v2/signatures/signHash", json=body, headers=headers) as answer:
         return answer.status == 403 and "expired" in (await answer.json())["error_description"]
+
+
+async def _none_suspended(registry: asyncpg.Connection, begun: float) -> None:
+    """Returns at that instant; raises RuntimeError when a service was inactive before it."""
+    while time.perf_counter() < begun:
+        early = await registry.fetchval("SELECT count(*) FROM client_service WHERE status = 'inactive'")
+        if early and time.perf_counter() < begun:
+            raise RuntimeError(f"{early} services are suspended before their grants' end")
+        await asyncio.sleep(min(LOOK_S, max(begun - time.perf_counter(), 0)))
 
 
 async def _suspended(registry: asyncpg.Connection, begun: float) -> Seconds:
