@@ -48,16 +48,16 @@ class Fault:
         """Whether every answer can be recorded under its Idempotency-Key: without its database a gateway logs that it cannot."""
         return "postgres" not in self.parts
 
-    async def happen(self, fleet: Fleet) -> None:
-        """Does it; a pause ends by itself."""
-        if self.kind == "killed":
-            await asyncio.gather(*(fleet.signalled(part, signal.SIGKILL) for part in self.parts))
+    async def happen(self, fleet: Fleet) -> list[str]:
+        """Does it; a pause ends by itself. Answers the parts of which no process was reached: those it did not befall."""
+        number = signal.SIGSTOP if self.kind == "paused" else signal.SIGKILL
+        reached = await asyncio.gather(*(fleet.signalled(part, number) for part in self.parts))
         if self.kind == "paused":
-            await asyncio.gather(*(fleet.signalled(part, signal.SIGSTOP) for part in self.parts))
             try:
                 await asyncio.sleep(self.seconds)
             finally:
                 await asyncio.gather(*(fleet.signalled(part, signal.SIGCONT) for part in self.parts))
+        return [part for part, pids in zip(self.parts, reached, strict=True) if not pids]
 
 
 NOTHING = Fault("nothing")

@@ -98,11 +98,12 @@ class Fleet:
 
     async def signalled(self, part: str, number: signal.Signals) -> list[int]:
         """Sends a signal to a part; answers whom it reached."""
-        pids = await self.pids(part)
-        for pid in pids:
+        reached = []
+        for pid in await self.pids(part):
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
-        return pids
+                reached.append(pid)
+        return reached
 
     async def healthy(self) -> None:
         """Returns once every part is; raises TimeoutError."""

@@ -91,8 +91,8 @@ class Storm:
         for demand, _, _ in demands:
             demand.begin()
         await asyncio.sleep(self.random.uniform(0.3, 2.5))
-        await fault.happen(self.fleet)
-        broken = []
+        missed = await fault.happen(self.fleet)
+        broken = [Violation("the fault happens", f"no process of {part} was reached") for part in missed]
         try:
             await self._used_up(demands)
         finally:
