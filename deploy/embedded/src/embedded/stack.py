@@ -182,6 +182,8 @@ class Client:
                 status, body, _ = await self.sign(credential_id, hashes)
             except aiohttp.ClientConnectionError as fault:
                 status, body = 503, {"fault": repr(fault)}
+            except aiohttp.ClientResponseError as fault:  # at the log-in
+                status, body = fault.status, {"fault": fault.message}
             if status == 200:
                 return list(body["signatures"])
             if status != 503 or asyncio.get_running_loop().time() > end:
