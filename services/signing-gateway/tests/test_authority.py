@@ -239,6 +239,18 @@ async def test_who_waits_too_long_for_a_certificates_calls_is_not_sent(connector
     assert len(connector.calls) == 2
 
 
+async def test_who_is_held_is_refused_in_time_though_no_call_of_its_certificate_ends(connector, at_authority, monkeypatch):
+    monkeypatch.setattr(authority, "CALLS_PER_CERTIFICATE", 1)
+    monkeypatch.setattr(authority, "WAIT_S", 0.1)
+    certificate_id = uuid4()
+    signing(at_authority, 1, certificate_id=certificate_id)
+    await connector.called(1)
+    _, held = signing(at_authority, 2, certificate_id=certificate_id)
+    async with asyncio.timeout(20):
+        assert [type(fault) for fault in await asyncio.gather(*held, return_exceptions=True)] == [CallNotSent] * 2
+    assert len(connector.calls) == 1
+
+
 async def test_a_certificate_whose_answers_have_come_may_go_on_beside_the_slow_ones_of_the_same_calls(connector, at_authority):
     certificate_id = uuid4()
     for number in range(1, CALLS_PER_CERTIFICATE + 3):

@@ -42,6 +42,7 @@ class Authority:
         self._connector = connector
         self._waiting: deque[Asked] = deque()
         self._held: defaultdict[UUID, list[Asked]] = defaultdict(list)  # those whose certificate has as many calls as it may
+        self._held_until: dict[UUID, asyncio.TimerHandle] = {}  # the first of them has waited too long
         self._of_certificate: Counter[UUID] = Counter()  # calls in which an answer is awaited
         self._trace: str | None = None  # of the first traced item that waits
         self._quick = 0
@@ -113,9 +114,19 @@ class Authority:
             return False
         certificate_id = asked.item.certificate_id
         if self._of_certificate[certificate_id] >= CALLS_PER_CERTIFICATE:
+            if certificate_id not in self._held:
+                left = asked.since - too_old
+                self._held_until[certificate_id] = asyncio.get_running_loop().call_later(left, self._judge_again, certificate_id)
             self._held[certificate_id].append(asked)
             return False
         return True
+
+    def _judge_again(self, certificate_id: UUID) -> None:
+        """What is held for it goes, is held again, or has waited too long."""
+        if held := self._held.pop(certificate_id, None):
+            self._held_until.pop(certificate_id).cancel()
+            self._waiting.extend(held)
+            self._call_if_free()
 
     def _answered(self, certificates: Iterable[UUID]) -> None:
         """A call awaits nothing more for these: what was held for them goes next."""
@@ -123,9 +134,7 @@ class Authority:
             self._of_certificate[certificate_id] -= 1
             if not self._of_certificate[certificate_id]:
                 del self._of_certificate[certificate_id]
-            if held := self._held.pop(certificate_id, None):
-                self._waiting.extend(held)
-                self._call_if_free()
+            self._judge_again(certificate_id)
 
     async def _heard(self, call: SignCall, pending: dict[str, Asked]) -> None:
         """Hands over each result once, as it comes; one that nobody asked for is nobody's."""
