@@ -32,6 +32,16 @@ class Busy(PassesByItself):
         super().__init__("Too many documents are being signed just now. Nothing was signed. Try again.")
 
 
+class DocumentsTakeTooLong(PassesByItself):
+    """All that is done before the signatures took longer than is given to one call."""
+
+    def __init__(self, given_s: float) -> None:
+        super().__init__(
+            f"The documents could not be prepared within {given_s:g} s. Nothing was signed. Send fewer at once, or try again.",
+            retry_after=5,
+        )
+
+
 class TimestampsAway(PassesByItself):
     """The timestamp authority gives no token that holds."""
 

@@ -17,7 +17,7 @@ from asn1crypto import cms
 from hosting import Clock
 from observability import get_logger
 from signing_gateway.algorithms import SigningAlgorithm
-from signing_gateway.document_refusals import DocumentRefused, SignedNotDelivered, TimestampsAway
+from signing_gateway.document_refusals import DocumentRefused, DocumentsTakeTooLong, SignedNotDelivered, TimestampsAway
 from signing_gateway.evidence import Evidence, Evidences
 from signing_gateway.pdf.jobs import Box, Complete, Prepare, Prepared, Refused, Word
 from signing_gateway.pdf_processes import PdfProcesses
@@ -33,6 +33,9 @@ LINES = {
     "en": ("Digitally signed by {who}", "{at:%Y-%m-%d %H:%M:%S} UTC", "Reason: {reason}", "Location: {location}"),
     "pt": ("Assinado digitalmente por {who}", "{at:%Y-%m-%d %H:%M:%S} UTC", "Motivo: {reason}", "Local: {location}"),
 }
+PREPARING_S = 90.0
+FINISHING_S = 90.0
+"""For all documents of a call together, before and after their signatures."""
 TResult = TypeVar("TResult")
 
 
@@ -101,18 +104,25 @@ class DocumentSigner:
         """In the order of the papers. `judged` refuses, once all is ready, who may not call any more. Raises a refusal."""
         self._signer.permit(client_service_id)  # refused early: the rest is work
         seal = Seal(chain_from(certificate.chain), algorithm)
-        timestamp, evidence = await self._foreseen(seal, papers)
-        ready = await self._prepared(seal, papers, seal.room(timestamp))
+        try:
+            async with asyncio.timeout(PREPARING_S):
+                timestamp, evidence = await self._foreseen(seal, papers)
+                ready = await self._prepared(seal, papers, seal.room(timestamp))
+        except TimeoutError:
+            raise DocumentsTakeTooLong(PREPARING_S) from None
         digests = [seal.digest(each.attributes.dump()) for each in ready]
         hashes = [base64.b64encode(digest).decode() for digest in digests]
         order = Order(algorithm, hashes, digests, certificate.certificate_id)
         judged()
         signatures = await self._signer.sign(client_service_id, order)
         try:
-            return await _all(
-                self._finished(seal, each, base64.b64decode(signature), evidence)
-                for each, signature in zip(ready, signatures, strict=True)
-            )
+            async with asyncio.timeout(FINISHING_S):
+                return await _all(
+                    self._finished(seal, each, base64.b64decode(signature), evidence)
+                    for each, signature in zip(ready, signatures, strict=True)
+                )
+        except TimeoutError:
+            raise SignedNotDelivered(f"they took longer than {FINISHING_S:g} s.") from None
         except (TimestampsAway, Refused) as fault:
             raise SignedNotDelivered(str(fault).removesuffix(" Nothing was signed. Try again.")) from None
         except Exception as fault:

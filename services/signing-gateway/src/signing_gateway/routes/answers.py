@@ -63,6 +63,7 @@ REFUSALS: dict[type[refusals.Refused], tuple[int, str, str]] = {
     refusals.AuthorityAway: (503, "temporarily_unavailable", "authority-unavailable"),
     refusals.RecordsAway: (503, "temporarily_unavailable", "records-unavailable"),
     document_refusals.Busy: (503, "temporarily_unavailable", "busy"),
+    document_refusals.DocumentsTakeTooLong: (503, "temporarily_unavailable", "documents-take-too-long"),
     document_refusals.TimestampsAway: (503, "temporarily_unavailable", "timestamps-unavailable"),
     document_refusals.EvidenceAway: (503, "temporarily_unavailable", "evidence-unavailable"),
     document_refusals.SignedNotDelivered: (503, "temporarily_unavailable", "signed-not-delivered"),

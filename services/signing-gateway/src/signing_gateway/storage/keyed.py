@@ -1,7 +1,7 @@
 """Requests with an Idempotency-Key: one attempt at a time for each client service and key, one answer for good."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, and_, or_, select, update
@@ -10,8 +10,11 @@ from sqlalchemy.dialects.postgresql import insert
 from hosting.database import Sessions
 from signing_gateway.refusals import KeyReused, KeyUnderWay
 from signing_gateway.storage import recording
-from signing_gateway.storage.presence import GIVEN_UP_AFTER, Presence, gone
+from signing_gateway.storage.presence import Presence, gone
 from signing_gateway.storage.tables import keyed_request
+
+LONGEST_ATTEMPT = timedelta(minutes=5)
+"""More than any takes: of signDoc, 90 s before and 90 s after its signatures, and the certificate authority's time between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ class KeyedRequests:
         }
         nobody = or_(
             keyed_request.c.attempt.is_(None),
-            keyed_request.c.begun_at < host_now - GIVEN_UP_AFTER,
+            keyed_request.c.begun_at < host_now - LONGEST_ATTEMPT,
             gone(keyed_request.c.holder),
         )
         unanswered = and_(keyed_request.c.fingerprint == asked.fingerprint, keyed_request.c.answer.is_(None), nobody)

@@ -141,3 +141,20 @@ async def test_a_client_whose_token_is_revoked_while_its_documents_are_prepared_
     assert (status, body["sinete_error"]) == (401, "token-invalid")
     assert not bed.authority.journal
     assert not bed.teller.told
+
+
+async def test_documents_that_are_not_ready_in_time_are_none_and_the_next_call_is_served(bed, sign, papers, monkeypatch):
+    monkeypatch.setattr("signing_gateway.documents.PREPARING_S", 0.001)
+    status, body = await sign(*[papers.invoice] * 5)
+    assert (status, body["sinete_error"]) == (503, "documents-take-too-long")
+    assert not bed.authority.journal
+    assert not bed.teller.told
+    monkeypatch.undo()
+    assert (await sign(papers.invoice))[0] == 200
+
+
+async def test_documents_that_are_not_finished_in_time_are_said_to_be_charged(bed, sign, papers, monkeypatch):
+    monkeypatch.setattr("signing_gateway.documents.FINISHING_S", 0.001)
+    status, body = await sign({"document": papers.invoice, "conformance_level": "Ades-B-T"})
+    assert (status, body["sinete_error"]) == (503, "signed-not-delivered")
+    assert [told.count for told in bed.teller.told] == [1]
