@@ -92,8 +92,8 @@ class Deferring:
             decided = Decided(*refused(why))
         except Refused as why:
             if isinstance(why, PassesByItself) and self._clock() < taken.accepted_at + PATIENCE:
-                await asyncio.sleep(why.retry_after or LOOK_S)
-                await _until_recorded(lambda: self._orders.put_back(taken, not_before=host_utc()))
+                again = host_utc() + timedelta(seconds=why.retry_after or LOOK_S)
+                await _until_recorded(lambda: self._orders.put_back(taken, not_before=again))
                 return
             decided, certainly_not = Decided(*refused(why)), True
         except Exception:

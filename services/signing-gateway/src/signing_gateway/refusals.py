@@ -103,6 +103,17 @@ class TokenInvalid(Refused):
     """No access token, or one that does not hold."""
 
 
+class TooManyWaiting(Refused):
+    """The client service has as many orders waiting to be signed as it may."""
+
+    retry_after = 5
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"{most} requests of this client service wait to be signed already. This one was not accepted. Send it again later."
+        )
+
+
 # Whether it may sign
 
 

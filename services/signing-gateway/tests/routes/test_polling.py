@@ -171,6 +171,35 @@ async def test_what_passes_by_itself_is_waited_for(bed):
         assert (await decided(bed, response_id))[0] == 200
 
 
+async def test_orders_that_have_to_wait_keep_no_others_from_being_signed(bed, a):
+    unheard_of = bed.certificate.model_copy(update={"certificate_id": uuid4()})
+    other = a.service(unheard_of.certificate_id, bed.account.account_id)
+    for event in (unheard_of, other):
+        bed.known.apply()[type(event)](event)
+    ours, bed.token = bed.token, bed.tokens.issue(bed.known.services.get(other.client_service_id))
+    for digest in DIGESTS[:8]:
+        await accepted(bed, digest, credentialID=str(unheard_of.certificate_id))
+    bed.token, bed.now = ours, bed.now + timedelta(seconds=1)
+    response_id = await accepted(bed, DIGESTS[8])
+    async with asyncio.timeout(30), working(bed):
+        assert (await decided(bed, response_id))[0] == 200
+
+
+async def test_a_client_service_has_a_thousand_orders_waiting_and_no_more(bed, database):
+    _, body = await bed.post(
+        "/csc/v2/credentials/authorize", {"credentialID": str(bed.certificate.certificate_id), "numSignatures": 1}
+    )
+    await accepted(bed, DIGESTS[0])
+    columns = "client_service_id, status, accepted_at, not_before, kept_until"
+    copies = f"SELECT gen_random_uuid(), {columns} FROM deferred_order, generate_series(1, 999)"
+    await database.run(f"INSERT INTO deferred_order (response_id, {columns}) {copies}")
+    status, refused = await bed.sign(DIGESTS[1], operationMode="A", SAD=body["SAD"])
+    assert (status, refused["sinete_error"], bed.last["Retry-After"]) == (429, "too-many-waiting", "5")
+    assert (await bed.sign(DIGESTS[1], SAD=body["SAD"]))[0] == 200
+    await database.run("UPDATE deferred_order SET client_service_id = gen_random_uuid()")
+    await accepted(bed, DIGESTS[1])
+
+
 async def test_what_does_not_pass_in_five_minutes_is_refused(bed):
     bed.monitor_away = True
     response_id = await accepted(bed, DIGESTS[0])

@@ -41,6 +41,17 @@ async def test_an_order_that_was_taken_again_is_not_put_back_by_its_first_attemp
     assert await orders.decide(second, Decided(200, {}), NOW)
 
 
+async def test_an_order_that_was_put_back_is_taken_when_it_is_due_and_after_those_that_were_due_before(orders):
+    early, late = await accepted(orders), await accepted(orders)
+    for _ in range(2):
+        taken = await orders.take(NOW, NOW)
+        again = NOW + timedelta(seconds=3 if taken.response_id == early else 2)
+        await orders.put_back(taken, not_before=again)
+    assert await orders.take(NOW, NOW + timedelta(seconds=1.9)) is None
+    due = [await orders.take(NOW, NOW + timedelta(seconds=3)) for _ in range(2)]
+    assert [taken.response_id for taken in due] == [late, early]
+
+
 async def test_a_refusal_that_is_recorded_twice_gives_a_sad_back_once(orders, database):
     leave = Leave(uuid4(), uuid4(), 0, None, None, LATER)
     sad = await Activations(database.sessions).issue(leave)

@@ -55,6 +55,7 @@ REFUSALS: dict[type[refusals.Refused], tuple[int, str, str]] = {
     refusals.AccessRefused: (403, "access_denied", "authority-refused-access"),
     refusals.AuthorityRefused: (400, "invalid_request", "authority-refused"),
     refusals.RateExceeded: (429, "temporarily_unavailable", "rate-exceeded"),
+    refusals.TooManyWaiting: (429, "temporarily_unavailable", "too-many-waiting"),
     refusals.PassesByItself: (503, "temporarily_unavailable", "try-again"),
     refusals.Draining: (503, "temporarily_unavailable", "draining"),
     refusals.MonitorAway: (503, "temporarily_unavailable", "allowance-unavailable"),

@@ -12,14 +12,16 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, func, insert, or_, select, update
 
 from hosting.database import Sessions
-from signing_gateway.refusals import OutcomeUnknown, RecordsAway, RequestUnknown
+from signing_gateway.refusals import OutcomeUnknown, RecordsAway, RequestUnknown, TooManyWaiting
 from signing_gateway.storage import recording
 from signing_gateway.storage.activations import given_back
 from signing_gateway.storage.presence import GIVEN_UP_AFTER, Presence, gone
 from signing_gateway.storage.tables import deferred_order
+
+MOST_WAITING = 1000  # orders of one client service; of those that come in the same instant a few more may be accepted
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class DeferredOrders:
     async def accept(self, order: Deferred, *, now: datetime, host_now: datetime, kept_until: datetime) -> UUID:
         """The id to poll for. `kept_until`: when it is forgotten, if nobody decides it.
 
-        Raises RecordsAway, or OutcomeUnknown when the database went away before it said that the order is kept.
+        Raises TooManyWaiting, RecordsAway, or OutcomeUnknown when the database went away before it said that the order is kept.
         """
         await self._presence.number()
         response_id = uuid4()
@@ -86,6 +88,8 @@ class DeferredOrders:
         }
         try:
             async with recording(self._sessions) as session:
+                if (await session.execute(_waiting(order.client_service_id, now))).scalar_one() >= MOST_WAITING:
+                    raise TooManyWaiting(MOST_WAITING)
                 await session.execute(insert(deferred_order).values(row))
         except RecordsAway as away:
             raise OutcomeUnknown("It is not known whether the request was accepted.") from away
@@ -93,19 +97,23 @@ class DeferredOrders:
         return response_id
 
     async def take(self, now: datetime, host_now: datetime) -> Taken | None:
-        """The oldest order that waits, now ours. Raises RecordsAway."""
+        """The order that has been due for longest, now ours. Raises RecordsAway."""
         holder, attempt = await self._presence.number(), uuid4()
-        oldest = (
+        due = (
             select(deferred_order.c.response_id)
-            .where(deferred_order.c.status == "waiting", deferred_order.c.kept_until > now)
-            .order_by(deferred_order.c.accepted_at)
+            .where(
+                deferred_order.c.status == "waiting",
+                deferred_order.c.kept_until > now,
+                deferred_order.c.not_before <= host_now,
+            )
+            .order_by(deferred_order.c.not_before, deferred_order.c.accepted_at)
             .limit(1)
             .with_for_update(skip_locked=True)
             .scalar_subquery()
         )
         statement = (
             update(deferred_order)
-            .where(deferred_order.c.response_id == oldest)
+            .where(deferred_order.c.response_id == due)
             .values(status="signing", holder=holder, attempt=attempt, begun_at=host_now)
             .returning(*deferred_order.c)
         )
@@ -169,6 +177,13 @@ class DeferredOrders:
         if row is None:
             raise RequestUnknown
         return Decided(row.answer_status, json.loads(row.answer)) if row.status == "decided" else None
+
+
+def _waiting(client_service_id: UUID, now: datetime) -> Select[int]:
+    """SQL: how many orders of a client service wait."""
+    theirs = deferred_order.c.client_service_id == client_service_id
+    waits = theirs & (deferred_order.c.status == "waiting") & (deferred_order.c.kept_until > now)
+    return select(func.count()).select_from(deferred_order).where(waits)
 
 
 def _held(*conditions: ColumnElement[bool]) -> tuple[ColumnElement[bool], ...]:
