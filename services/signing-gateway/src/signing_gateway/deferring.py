@@ -13,8 +13,7 @@ from signing_gateway.algorithms import SigningAlgorithm
 from signing_gateway.refusals import OutcomeUnknown, PassesByItself, RecordsAway, Refused
 from signing_gateway.routes.answers import refused
 from signing_gateway.signing import Order, Signer
-from signing_gateway.storage.deferred import Decided, DeferredOrders, Taken
-from signing_gateway.storage.presence import GIVEN_UP_AFTER
+from signing_gateway.storage.deferred import GIVEN_UP_AFTER, Decided, DeferredOrders, Taken
 
 log = get_logger(__name__)
 

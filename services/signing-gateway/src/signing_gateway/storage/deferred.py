@@ -18,9 +18,10 @@ from hosting.database import Sessions
 from signing_gateway.refusals import OutcomeUnknown, RecordsAway, RequestUnknown, TooManyWaiting
 from signing_gateway.storage import recording
 from signing_gateway.storage.activations import given_back
-from signing_gateway.storage.presence import GIVEN_UP_AFTER, Presence, gone
+from signing_gateway.storage.presence import Presence, gone
 from signing_gateway.storage.tables import deferred_order
 
+GIVEN_UP_AFTER = timedelta(minutes=2)  # far longer than one may be signed; a living process lost track of it
 MOST_WAITING = 1000  # orders of one client service; of those that come in the same instant a few more may be accepted
 
 

@@ -8,7 +8,6 @@ and it cannot record what it had begun.
 
 import asyncio
 import secrets
-from datetime import timedelta
 
 from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -18,7 +17,6 @@ from signing_gateway.refusals import RecordsAway
 
 LOOK_S = 2.0  # how soon a process notices that its own connection is gone
 ENTER_S = 2.0  # patience of a request for a process that has just started
-GIVEN_UP_AFTER = timedelta(minutes=2)  # far longer than any attempt may take; a living process lost track of it
 KEEPALIVES = {"tcp_keepalives_idle": 5, "tcp_keepalives_interval": 2, "tcp_keepalives_count": 3}
 """Seconds and a count: how the server notices a machine that is gone without a word."""
 
