@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hosting.clock import Clock
 from hosting.database import migrate
+from hosting.request_head import BoundedHead
 from hosting.settings import ProcessSettings
 from hosting.tls import ShowsClientCertificate, TlsPort, TlsUnusable
 from observability import Health, get_logger, set_up
@@ -117,7 +118,7 @@ def _server(app: ASGIApp, host: str, port: int, tls: TlsPort | None = None) -> u
         server_header=False,
         proxy_headers=False,  # whose word on a client's address counts is for each service to judge
         lifespan="off",
-        http=ShowsClientCertificate if tls else "httptools",
+        http=ShowsClientCertificate if tls else BoundedHead,
         ssl_context_factory=(lambda _config, _default: tls.context) if tls else None,
         timeout_graceful_shutdown=DRAIN_S,
         timeout_keep_alive=30,

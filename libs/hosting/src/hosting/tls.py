@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
+from hosting.request_head import BoundedHead
 from observability import get_logger
 
 log = get_logger(__name__)
@@ -120,7 +119,7 @@ def _load_lists(context: ssl.SSLContext, revocation_lists: Sequence[bytes]) -> N
             Path(name).unlink()
 
 
-class ShowsClientCertificate(HttpToolsProtocol):
+class ShowsClientCertificate(BoundedHead):
     """Puts `extensions.tls` into the scope of every request of a TLS connection; one mapping serves the whole connection.
 
     It leans on a class that uvicorn does not promise: `tests/test_tls.py` says what of it.

@@ -1,0 +1,43 @@
+"""A bound for what a client may send of a request before anything of it reaches an application."""
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from observability import get_logger
+
+log = get_logger(__name__)
+
+MAX_HEAD = 64 * 1024
+"""Bytes: the largest forwarded client certificate and token are a few thousand."""
+
+
+class BoundedHead(HttpToolsProtocol):
+    """Cuts the connection over a head, a trailer or a chunk's extension that has no end: its parser keeps any amount.
+
+    It leans on a class that uvicorn does not promise: `tests/test_tls.py` says what of it.
+    """
+
+    _kept = 0
+    """Bytes since the parser last had something to show for them."""
+
+    def data_received(self, data: bytes) -> None:
+        """Counts what the parser keeps to itself."""
+        self._kept += len(data)
+        super().data_received(data)
+        if self._kept > MAX_HEAD and not self.transport.is_closing():
+            log.warning("a connection was cut: its request's head has no end", client=str(self.client))
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        """A head is whole."""
+        self._kept = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body."""
+        self._kept = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """A request is whole."""
+        self._kept = 0
+        super().on_message_complete()
