@@ -65,6 +65,12 @@ async def test_what_has_no_end_and_is_no_body_cuts_the_connection(port, endless)
     assert await answered(port, HEAD, b"\r\n") == (b"HTTP/1.1 200 OK", b"0")
 
 
+@pytest.mark.parametrize("begun", [[b"P"], [HEAD]], ids=["a method", "a head"])
+async def test_what_is_begun_and_never_ended_cuts_the_connection_in_time(port, monkeypatch, begun):
+    monkeypatch.setattr("hosting.request_head.HEAD_S", 0.2)
+    assert await answered(port, *begun) == b""
+
+
 async def test_long_heads_and_bodies_of_any_length_are_served(port):
     long = b"X: " + b"x" * (MAX_HEAD - 500) + b"\r\n"
     assert await answered(port, HEAD, long, b"\r\n") == (b"HTTP/1.1 200 OK", b"0")

@@ -1,5 +1,7 @@
 """A bound for what a client may send of a request before anything of it reaches an application."""
 
+import asyncio
+
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from observability import get_logger
@@ -10,34 +12,57 @@ MAX_HEAD = 64 * 1024
 """Bytes: the largest forwarded client certificate and token are a few thousand."""
 
 
+HEAD_S = 30.0
+"""Seconds from the first bytes of a head that does not come in one piece."""
+
+
 class BoundedHead(HttpToolsProtocol):
-    """Cuts the connection over a head, a trailer or a chunk's extension that has no end: its parser keeps any amount.
+    """Cuts the connection over a head, a trailer or a chunk's extension that has no end: its parser keeps any amount, for ever.
 
     It leans on a class that uvicorn does not promise: `tests/test_tls.py` says what of it.
     """
 
     _kept = 0
     """Bytes since the parser last had something to show for them."""
+    _until: asyncio.TimerHandle | None = None
+    """When it must have; None while nothing is under way."""
 
     def data_received(self, data: bytes) -> None:
         """Counts what the parser keeps to itself."""
         self._kept += len(data)
         super().data_received(data)
-        if self._kept > MAX_HEAD and not self.transport.is_closing():
+        if self._kept > MAX_HEAD:
+            self._cut()
+        elif self._kept and self._until is None:
+            self._until = self.loop.call_later(HEAD_S, self._cut)
+
+    def _cut(self) -> None:
+        if not self.transport.is_closing():
             log.warning("a connection was cut: its request's head has no end", client=str(self.client))
             self.transport.close()
 
+    def _shown(self) -> None:
+        self._kept = 0
+        if self._until is not None:
+            self._until.cancel()
+            self._until = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing more will come."""
+        self._shown()
+        super().connection_lost(exc)
+
     def on_headers_complete(self) -> None:
         """A head is whole."""
-        self._kept = 0
+        self._shown()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
-        self._kept = 0
+        self._shown()
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """A request is whole."""
-        self._kept = 0
+        self._shown()
         super().on_message_complete()
