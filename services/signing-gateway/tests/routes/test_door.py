@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
+import structlog
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from multidict import CIMultiDict
 
@@ -102,9 +103,12 @@ async def test_with_its_own_certificate_a_service_reaches_no_credential_of_anoth
     assert theirs == (400, "credential-unknown")
 
 
-async def test_an_attempt_with_anothers_certificate_is_in_the_log_with_the_service_it_was_for(doors, capsys):
+async def test_an_attempt_with_anothers_certificate_is_in_the_log_with_the_service_it_was_for(doors, monkeypatch):
+    kept = structlog.testing.CapturingLogger()
+    log = structlog.wrap_logger(kept, processors=[], wrapper_class=structlog.stdlib.BoundLogger)
+    monkeypatch.setattr("signing_gateway.routes.answers.log", log)
     await doors.sign(doors.bed.service, doors.theirs)
-    said = capsys.readouterr().out
+    said = str(kept.calls)
     assert "client-certificate-refused" in said
     assert str(doors.bed.service.client_service_id) in said
 
