@@ -8,8 +8,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from sinete_client.batch import Outcome
 
-WORDS = {"signed": "signed", "failed": "failed", "left": "left"}
-
 
 class Shown:
     """Shows `total` outcomes as they are added."""
