@@ -1,6 +1,7 @@
 """A client certificate's life: ordered, fetched although the registry is killed, used at the gateway, warned of, blocked."""
 
 import asyncio
+import http.client
 import os
 import re
 import signal
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import aiohttp
 import pytest
@@ -85,7 +86,7 @@ class Contact:
         await reader.readuntil(b"\r\n\r\n")
         first = await reader.readexactly(read)
         os.kill(registry, signal.SIGKILL)
-        writer.close()
+        writer.transport.abort()
         return first
 
 
@@ -101,13 +102,21 @@ async def token_with(stack: Stack, context: ssl.SSLContext) -> int:
     """The status of logging in at the gateway over TLS with a client certificate; 0 where the handshake ends as revoked."""
     demo = stack.demo["client_service"]
     form = {"grant_type": "client_credentials", "client_id": demo["client_id"], "client_secret": demo["client_secret"]}
-    url = f"{stack.status['services']['signing-gateway']['https_url']}/oauth2/token"
-    try:
-        async with aiohttp.ClientSession() as session, session.post(url, data=form, ssl=context) as answer:
-            return answer.status
-    except aiohttp.ClientOSError as fault:
-        assert "REVOKED" in str(fault), fault
-        return 0
+    at = urlsplit(stack.status["services"]["signing-gateway"]["https_url"])
+
+    def call() -> int:
+        connection = http.client.HTTPSConnection(str(at.hostname), at.port, context=context, timeout=30)
+        try:
+            content_type = {"Content-Type": "application/x-www-form-urlencoded"}
+            connection.request("POST", "/oauth2/token", urlencode(form), content_type)
+            return connection.getresponse().status
+        except ssl.SSLError as fault:
+            assert "REVOKED" in str(fault), fault
+            return 0
+        finally:
+            connection.close()
+
+    return await asyncio.to_thread(call)
 
 
 def context_of(stack: Stack, cert: Path, key: Path) -> ssl.SSLContext:
