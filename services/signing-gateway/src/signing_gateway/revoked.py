@@ -1,5 +1,6 @@
 """Which access tokens are revoked, in memory: ids of tokens, and of logins whose tokens all are."""
 
+import heapq
 from collections.abc import Callable, Mapping
 
 from hosting import boottime
@@ -9,26 +10,30 @@ CONFIRMED_WITHIN = 10.0
 
 
 class Revoked:
-    """Only ever grows, until a token would be over anyway."""
+    """Each is kept until the token, or the last token of the login, would be over anyway."""
 
     def __init__(self, boottime: Callable[[], float] = boottime) -> None:
-        self._ends: dict[str | None, float] = {}
+        self._ids: set[str | None] = set()
+        self._by_end: list[tuple[float, str]] = []  # a heap
         self._confirmed_at = float("-inf")
         self._boottime = boottime
 
     def __contains__(self, token_id: str | None) -> bool:
         """Whether the token or login with this id is revoked."""
-        return token_id in self._ends
+        return token_id in self._ids
 
     def add(self, ends: Mapping[str, float]) -> None:
         """These are revoked; each with the instant, in seconds since 1970, from which on nobody need know it any more."""
-        self._ends.update(ends)
+        for token_id, end in ends.items():
+            if token_id not in self._ids:
+                self._ids.add(token_id)
+                heapq.heappush(self._by_end, (end, token_id))
 
     def confirm(self, begun_at: float, now: float) -> None:
         """All that was revoked before `begun_at` (boot time) has been added; what has ended at `now` is forgotten."""
         self._confirmed_at = max(self._confirmed_at, begun_at)
-        for token_id in [token_id for token_id, ends in self._ends.items() if ends <= now]:
-            del self._ends[token_id]
+        while self._by_end and self._by_end[0][0] <= now:
+            self._ids.remove(heapq.heappop(self._by_end)[1])
 
     def current(self) -> bool:
         """Whether it is known what was revoked until a moment ago."""

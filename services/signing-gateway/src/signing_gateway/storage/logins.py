@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import BigInteger, Text, cast, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from hosting import Clock, boottime
@@ -22,6 +22,7 @@ from signing_gateway.storage.tables import login, revocation, spent_assertion
 log = get_logger(__name__)
 
 LOOK_S = 1.0
+OLDEST_OPEN = select(cast(cast(func.pg_snapshot_xmin(func.pg_current_snapshot()), Text), BigInteger))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Logins:
 
     def __init__(self, sessions: Sessions, revoked: Revoked, clock: Clock) -> None:
         self._sessions, self._revoked, self._clock = sessions, revoked, clock
+        self._heard = 0  # every transaction before this one has been heard of, or was undone
 
     async def run(self) -> None:
         """Hears what other gateways revoked, for ever. While the database is away `Revoked` ceases to be current by itself."""
@@ -56,10 +58,20 @@ class Logins:
             await asyncio.sleep(LOOK_S)
 
     async def hear(self) -> None:
-        """Everything that is revoked now."""
+        """What was revoked since the last hearing; all of it at the first one, and after one that failed.
+
+        Numbers and times are given before a commit, so that a row may appear behind one that was read. No row can appear behind
+        the oldest transaction that was still open when the last reading began.
+        """
         begun, now = boottime(), self._clock()
+        since, self._heard = self._heard, 0
         async with recording(self._sessions) as session:
-            rows = (await session.execute(select(revocation).where(revocation.c.ends_at > now))).all()
+            oldest_open: int = (await session.execute(OLDEST_OPEN)).scalar_one()
+            if oldest_open < since:  # the database was put back, or is another one
+                since = 0
+            new = select(revocation).where(revocation.c.added_in >= since, revocation.c.ends_at > now)
+            rows = (await session.execute(new)).all()
+        self._heard = oldest_open
         self._revoked.add({row.token_id: row.ends_at.timestamp() for row in rows})
         self._revoked.confirm(begun, now.timestamp())
 

@@ -83,7 +83,9 @@ revocation = Table(
     METADATA,
     Column("token_id", Text, primary_key=True),  # a token's jti, or a login's id
     Column("ends_at", INSTANT, nullable=False),  # when the last of the tokens would be over anyway
+    Column("added_in", BigInteger, nullable=False, server_default=text("pg_current_xact_id()::text::bigint")),
     Index("revocation_ends_at", "ends_at"),
+    Index("revocation_added_in", "added_in"),
 )
 
 login = Table(
