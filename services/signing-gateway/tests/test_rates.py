@@ -55,3 +55,23 @@ def test_whoever_waits_as_long_as_told_is_served(per_minute, at):
     with pytest.raises(RateExceeded) as refusal:
         rates.spend(ONE, at)
     rates.spend(ONE, at + refusal.value.retry_after)
+
+
+def test_looking_takes_nothing():
+    rates = Rates(1)
+    for _ in range(3):
+        rates.look(ONE, 100.0)
+    rates.spend(ONE, 100.0)
+    with pytest.raises(RateExceeded):
+        rates.look(ONE, 100.0)
+
+
+def test_no_more_than_so_many_are_kept_and_who_spent_most_is_not_forgotten():
+    rates = Rates(2, most=100)
+    for _ in range(2):
+        rates.spend("wild", 100.0)
+    for stranger in range(1000):
+        rates.spend(stranger, 100.0)
+        assert len(rates._full_at) <= 100
+    with pytest.raises(RateExceeded):
+        rates.spend("wild", 100.0)

@@ -1,6 +1,6 @@
 """Why the gateway does not let in who calls, in plain words that say what to do."""
 
-from signing_gateway.refusals import InvalidRequest, Refused
+from signing_gateway.refusals import InvalidRequest, RateExceeded, Refused
 
 
 class LoginMalformed(Refused):
@@ -15,6 +15,19 @@ class LoginFailed(Refused):
 
     def __init__(self) -> None:
         super().__init__("An error occurred during authentication process")
+
+
+class RefreshTokenUnknown(InvalidRequest):
+    """`auth/login` with a refresh token that is none, over or revoked; which of them is not said."""
+
+    def __init__(self) -> None:
+        super().__init__("Invalid refresh_token")
+
+
+class TooManyLoginsFailed(RateExceeded):
+    """Who asks has failed to authenticate too often of late."""
+
+    said = "Too many logins failed. Check client id and secret, and try again later."
 
 
 class PlainRefused(InvalidRequest):

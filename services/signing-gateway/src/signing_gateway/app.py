@@ -14,6 +14,7 @@ from hosting.service_tokens import TokenIssuer
 from hosting.serving import App
 from messaging import StateTopics, Teller
 from observability import Health
+from signing_gateway.access_refusals import TooManyLoginsFailed
 from signing_gateway.access_tokens import AccessTokens
 from signing_gateway.asking import Asker
 from signing_gateway.deferring import Deferring
@@ -24,7 +25,7 @@ from signing_gateway.pdf_processes import PdfProcesses
 from signing_gateway.projections import Known
 from signing_gateway.rates import Rates
 from signing_gateway.revoked import Revoked
-from signing_gateway.routes import Access, Addresses, Documents, Door, Once, Placing, api
+from signing_gateway.routes import Access, Addresses, Documents, Door, FailedLogins, Once, Placing, api
 from signing_gateway.settings import Settings
 from signing_gateway.signing import CURRENT_WITHIN, Signer
 from signing_gateway.storage.activations import Activations
@@ -98,7 +99,17 @@ def build(settings: Settings, clock: Clock) -> App:
     health.check("state topics", current)
     health.check("revocations", revocations)
     addresses = Addresses(settings.public_url, settings.others)
-    routes = api(access, signer, placing, documents, logins, addresses=addresses, max_hashes=settings.max_hashes)
+    failures = Rates(settings.failed_logins_per_minute, "failed-logins", refusal=TooManyLoginsFailed)
+    routes = api(
+        access,
+        signer,
+        placing,
+        documents,
+        logins,
+        failed_logins=FailedLogins(failures, settings.proxies),
+        addresses=addresses,
+        max_hashes=settings.max_hashes,
+    )
     required = settings.client_certificates == "required"
     tls = settings.tls()
     renewal = TlsRenewal(tls, settings.revocation_lists) if tls else None

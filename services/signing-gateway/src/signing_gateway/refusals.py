@@ -204,8 +204,10 @@ class AccountNotActive(Refused):
 class RateExceeded(Refused):
     """The client service sent more requests than it may. `headers` tell it of its rate."""
 
+    said = "This client service sends too many requests. Nothing was signed. Send it again later."
+
     def __init__(self, retry_after: int, headers: list[tuple[bytes, bytes]]) -> None:
-        super().__init__("This client service sends too many requests. Nothing was signed. Send it again later.")
+        super().__init__(self.said)
         self.retry_after, self.headers = retry_after, headers
 
 

@@ -21,6 +21,7 @@ class Settings(ProcessSettings):
     token_key: SecretStr  # Ed25519 private key, PKCS#8 PEM: signs access tokens; the same for every gateway
     answers_kept_hours: int = Field(default=24, ge=1, le=720)  # to an Idempotency-Key, and of asynchronous requests
     requests_per_minute: int = Field(default=12_000, ge=1)  # of one client service, at this gateway
+    failed_logins_per_minute: int = Field(default=60, ge=1)  # of one peer, at this gateway
     max_hashes: int = Field(default=1000, ge=1, le=10_000)  # in one request
     max_document_body: int = Field(default=32 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024)  # bytes of a signDoc call, in base64
     max_documents: int = Field(default=100, ge=1, le=1000)  # in one signDoc call

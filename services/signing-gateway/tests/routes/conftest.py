@@ -30,6 +30,7 @@ from hosting.database import open_engine, sessions_of
 from hosting.service_tokens import TokenIssuer
 from hosting.tls import ShowsClientCertificate, TlsPort
 from messaging import NotTold
+from signing_gateway.access_refusals import TooManyLoginsFailed
 from signing_gateway.access_tokens import AccessTokens
 from signing_gateway.asking import Asker
 from signing_gateway.client_certificate import Proxies
@@ -41,7 +42,7 @@ from signing_gateway.pdf_processes import PdfProcesses
 from signing_gateway.projections import Known
 from signing_gateway.rates import Rates
 from signing_gateway.revoked import Revoked
-from signing_gateway.routes import Access, Addresses, Documents, Door, Once, Placing, api
+from signing_gateway.routes import Access, Addresses, Documents, Door, FailedLogins, Once, Placing, api
 from signing_gateway.signing import Signer
 from signing_gateway.storage.activations import Activations
 from signing_gateway.storage.deferred import DeferredOrders
@@ -179,6 +180,8 @@ class Bed:
     presence: Any = None
     deferring: Any = None
     per_minute: int = 12_000
+    failed_per_minute: int = 60
+    proxies: str = ""
 
     def told(self, event: Any, **changes: Any) -> None:
         """The bus says that something changed."""
@@ -312,9 +315,11 @@ async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
     signer = DocumentSigner(bed.signer, authority, Evidences(outside), bed.processes, lambda: bed.now)
     documents = Documents(signer, authority, max_body=8 * 1024 * 1024, max_documents=20)
     placing, addresses = records(bed, stack), Addresses("http://gateway.test", bed.addresses)
-    app = api(access, bed.signer, placing, documents, bed.logins, addresses=addresses, max_hashes=100)
+    failures = Rates(bed.failed_per_minute, "failed-logins", refusal=TooManyLoginsFailed)
+    failed = FailedLogins(failures, Proxies(bed.proxies))
+    app = api(access, bed.signer, placing, documents, bed.logins, failed_logins=failed, addresses=addresses, max_hashes=100)
     talking = asyncio.create_task(bed.asker.run())
-    bed.door = Door(app, proxies=Proxies(""), proxy_header="Client-Cert", required=False, plain=True)
+    bed.door = Door(app, proxies=Proxies(bed.proxies), proxy_header="Client-Cert", required=False, plain=True)
     bed.url = await listening(bed.door, stack)
 
     async def close() -> None:

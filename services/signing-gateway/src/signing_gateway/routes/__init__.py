@@ -10,6 +10,7 @@ from signing_gateway.routes.credentials import credential_routes
 from signing_gateway.routes.direct import DirectRoutes
 from signing_gateway.routes.documents import DocumentRoutes, Documents
 from signing_gateway.routes.door import Door
+from signing_gateway.routes.failed_logins import FailedLogins
 from signing_gateway.routes.info import info_routes
 from signing_gateway.routes.login import login_routes
 from signing_gateway.routes.once import Once
@@ -29,6 +30,7 @@ def api(
     documents: Documents,
     logins: Logins,
     *,
+    failed_logins: FailedLogins,
     addresses: Addresses,
     max_hashes: int,
 ) -> FastAPI:
@@ -37,8 +39,8 @@ def api(
         title="Sinete signing gateway", version="2.0.0.2", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
     )
     install_answers(app)
-    app.include_router(token_routes(access, logins, addresses))
-    app.include_router(login_routes(access, logins))
+    app.include_router(token_routes(access, logins, failed_logins, addresses))
+    app.include_router(login_routes(access, logins, failed_logins))
     stamps = documents.authority.offered
     for version in ("v2", "v1"):
         app.include_router(info_routes(addresses, version=version, timestamps=stamps))
@@ -54,4 +56,4 @@ def api(
     return app
 
 
-__all__ = ["Access", "Addresses", "Documents", "Door", "Once", "Placing", "api"]
+__all__ = ["Access", "Addresses", "Documents", "Door", "FailedLogins", "Once", "Placing", "api"]

@@ -83,12 +83,16 @@ class Access:
         Raises RateExceeded, and as `judged`.
         """
         service = self.judged(request)
+        self.spend(request, service)
+        return service
+
+    def spend(self, request: Request, service: KnownService) -> None:
+        """Takes one request of the rate of `service`, and keeps what to tell it of the rest. Raises RateExceeded."""
         try:
             request.scope[RATE] = self._rates.spend(service.id, boottime())
         except RateExceeded as why:
             request.scope[RATE] = why.headers
             raise
-        return service
 
     def judged(self, request: Request) -> KnownService:
         """The client service as its token and certificate stand at this instant. Raises TokenInvalid, and as `identified`.

@@ -15,6 +15,7 @@ from signing_gateway.routes.addresses import Addresses
 from signing_gateway.routes.answers import answer
 from signing_gateway.routes.client_authentication import FORM, METHODS, ClientAuthentication, form_of
 from signing_gateway.routes.door import SHOWN
+from signing_gateway.routes.failed_logins import FailedLogins
 from signing_gateway.storage.logins import Logins
 
 HINTS = ("access_token", "refresh_token")
@@ -26,10 +27,10 @@ def takes(*required: str) -> dict[str, Any]:
     return {"requestBody": {"content": {FORM: {"schema": {"type": "object", "required": list(required)}}}}}
 
 
-def token_routes(access: Access, logins: Logins, addresses: Addresses) -> APIRouter:
+def token_routes(access: Access, logins: Logins, failed: FailedLogins, addresses: Addresses) -> APIRouter:
     """`/oauth2/…` and the metadata."""
     routes = APIRouter(tags=["oauth2"])
-    clients = ClientAuthentication(access, logins, addresses.audiences())
+    clients = ClientAuthentication(access, logins, failed, addresses.audiences())
 
     @routes.post("/oauth2/token", response_model=None, openapi_extra=takes("grant_type"))
     async def token(request: Request) -> Response:
