@@ -15,7 +15,7 @@ from tests.bench.figure import Figure
 from tests.bench.statements import captured, copied, said_again
 
 from contracts import SignatureApplied
-from grant_monitor.consumers import hear
+from grant_monitor.consumers import GATHERS_MS, hear
 from hosting import utc_now
 from hosting.database import open_engine, sessions_of
 from messaging import Hearing
@@ -72,7 +72,7 @@ def _signatures() -> Iterator[SignatureApplied]:
 
 async def _counted(platform: Platform, engine: AsyncEngine, events: int) -> float:
     """The instant at which so many events were counted."""
-    hearing = Hearing(platform.at.kafka, service="grant-monitor", prefix=platform.prefix)
+    hearing = Hearing(platform.at.kafka, service="grant-monitor", prefix=platform.prefix, gathers_ms=GATHERS_MS)
     hear(hearing, sessions_of(engine), utc_now)
     running = asyncio.create_task(hearing.run())
     async with asyncio.timeout(300):

@@ -55,6 +55,27 @@ async def test_events_are_heard_in_order_with_what_their_records_say(
     assert await committed("accounts") == 20
 
 
+async def test_what_is_told_bit_by_bit_is_heard_together_where_that_is_asked_for(
+    bootstrap, prefix, publish, background, a_signature, eventually
+):
+    hearing, batches = Hearing(bootstrap, service=SERVICE, prefix=prefix, gathers_ms=2_000), []
+
+    @hearing.hears_batch(SignatureApplied)
+    async def on_signatures(batch):
+        batches.append([one.event.total for one in batch])
+
+    running = background(hearing.run())
+    await publish(a_signature(1))
+    await eventually(lambda: batches)
+    for total in range(2, 32):
+        await publish(a_signature(total))
+    await eventually(lambda: batches[-1][-1] == 31)
+    assert [total for batch in batches for total in batch] == list(range(1, 32))
+    assert len(batches) < 20
+    await hearing.stop()
+    await asyncio.wait_for(running, 10)
+
+
 async def test_a_handler_that_fails_is_called_again_and_nothing_is_committed_meanwhile(
     hearing, publish, background, an_account, a_signature, eventually, committed
 ):

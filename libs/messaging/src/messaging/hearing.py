@@ -30,6 +30,7 @@ log = get_logger(__name__)
 
 BATCH = 500
 POLL_MS = 50
+GATHERED_BYTES = 262_144  # about as much as `BATCH` records are
 WATCH_S = 1.0
 SILENT_S = 10.0
 STUCK_S = 15.0  # a killed broker has left aiokafka's client waiting for ever
@@ -49,10 +50,17 @@ class NotHearing(Exception):
 
 
 class Hearing:
-    """What one service hears, as one member of its consumer group. `run` is a background task."""
+    """What one service hears, as one member of its consumer group. `run` is a background task.
 
-    def __init__(self, bootstrap: str, *, service: str, group: str | None = None, prefix: str = "") -> None:
+    With `gathers_ms` the broker keeps an answer back for so long, unless there is as much as a batch is: a transaction, a
+    commit and a fetch for each record alone cost a service that counts more than the counting does.
+    """
+
+    def __init__(
+        self, bootstrap: str, *, service: str, group: str | None = None, prefix: str = "", gathers_ms: int | None = None
+    ) -> None:
         self._bootstrap, self._service, self._prefix = bootstrap, service, prefix
+        self._longest_wait_ms, self._enough_bytes = (500, 1) if gathers_ms is None else (gathers_ms, GATHERED_BYTES)
         self._group = prefix + (group or service)
         self._ears: dict[str, Ear] = {}
         self._letters = Producer(bootstrap, f"{service}-dead-letters")
@@ -138,6 +146,7 @@ class Hearing:
             graceful_timeout=STOP_S,
             apply_types=False,
             logger=logging.getLogger("faststream.kafka"),
+            log_level=logging.DEBUG,  # it says two lines for each poll
         )
 
     def _subscriber(self, broker: KafkaBroker) -> BatchSubscriber:
@@ -150,6 +159,8 @@ class Hearing:
             ack_policy=AckPolicy.MANUAL,
             max_records=BATCH,
             batch_timeout_ms=POLL_MS,
+            fetch_max_wait_ms=self._longest_wait_ms,
+            fetch_min_bytes=self._enough_bytes,
             session_timeout_ms=6_000,
             heartbeat_interval_ms=1_000,
             max_poll_interval_ms=A_DAY_MS,
