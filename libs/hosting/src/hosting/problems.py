@@ -130,9 +130,8 @@ class LimitedBody:
             await self._app(scope, receive, send)
             return
         told = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        refusal = problem(413, "body-too-large", f"The body is larger than {self._limit} bytes. Send less at a time.")
         if told.isdigit() and int(told) > self._limit:
-            await refusal(scope, receive, send)
+            await self._refusal()(scope, receive, send)
             return
         seen = 0
 
@@ -149,6 +148,9 @@ class LimitedBody:
             if seen <= self._limit:
                 await send(message)
             elif message["type"] == "http.response.start":
-                await refusal(scope, receive, send)
+                await self._refusal()(scope, receive, send)
 
         await self._app(scope, counted, sent)
+
+    def _refusal(self) -> Response:
+        return problem(413, "body-too-large", f"The body is larger than {self._limit} bytes. Send less at a time.")

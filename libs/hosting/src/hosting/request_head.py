@@ -4,6 +4,7 @@ import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from hosting.response_head import HeadWithBody
 from observability import get_logger
 
 log = get_logger(__name__)
@@ -55,7 +56,11 @@ class BoundedHead(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """A head is whole."""
         self._shown()
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before:  # it is where a client wants another protocol
+            answer = HeadWithBody(self.transport, self.on_response_complete)
+            self.cycle.transport, self.cycle.on_response = answer, answer.completed  # type: ignore[assignment] # all it asks for
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
