@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.bench.bench import Bench
 from tests.bench.figure import Figure
 
-from contracts import AccessGrant, Account, Certificate, ClientService, Told
+from contracts import AccessGrant, Account, Certificate, ClientService, Told, TrustedClientCertificate
 from contracts.examples import EXAMPLES
 
 COUNT = 100_000
@@ -38,7 +38,11 @@ async def figures(bench: Bench) -> list[Figure]:
 
 
 def _states() -> Iterator[Told]:
-    """What the registry and the monitor would have told: certificates of two issuers, whose chains are the same."""
+    """What the registry and the monitor would have told: certificates of two issuers, whose chains are the same.
+
+    Each client service has a secret and a TLS client certificate of its own.
+    """
+    begins = dt.datetime(2028, 1, 1, tzinfo=dt.UTC)
     account, certificate, service, grant = (
         next(event for event in EXAMPLES if isinstance(event, kind))
         for kind in (Account, Certificate, ClientService, AccessGrant)
@@ -50,10 +54,12 @@ def _states() -> Iterator[Told]:
     for n in range(COUNT):
         ids = {"certificate_id": _id(1, n), "account_id": _id(2, n % ACCOUNTS)}
         chain = [_encoded(_another(leaf, n)), *issuers[n % 2]]
-        yield certificate.model_copy(update={**ids, "alias": f"seal {n}", "credential_id": f"credential-{n}", "chain": chain})
+        names = {"alias": f"seal {n}", "credential_id": f"credential-{n}", "subject": f"CN=Company {n},O=Company {n}\\, Lda,C=PT"}
+        yield certificate.model_copy(update={**ids, **names, "serial_number": Random(n).randbytes(16).hex(), "chain": chain})
         own = {"client_service_id": _id(3, n), "client_id": f"client-{n}", "secret_sha256": f"{n:064x}", "status": "active"}
+        trusted = [TrustedClientCertificate(sha256=Random(n).randbytes(32).hex(), valid_until=begins + dt.timedelta(seconds=n))]
         yield service.model_copy(
-            update={**ids, **own, "reason": None, "activated_for_epoch": 1, "client_certificates": [], "jwks": []}
+            update={**ids, **own, "reason": None, "activated_for_epoch": 1, "client_certificates": trusted, "jwks": []}
         )
         yield grant.model_copy(update={"certificate_id": _id(1, n), "state": "active", "expired_reason": None})
 

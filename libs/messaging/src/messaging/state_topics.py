@@ -11,11 +11,13 @@ from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from aiokafka.structs import TopicPartition
 from prometheus_client import Counter
 
-from contracts import UnreadableEvent
+from contracts import Told, UnreadableEvent, decode
+from contracts.envelope import header
+from messaging.bodies import plainly
 from messaging.dead_letters import bury
 from messaging.following import Following, boottime
 from messaging.producing import Producer, in_a_line, servers
-from messaging.records import Incoming, read, types_on
+from messaging.records import Incoming, types_on
 from messaging.tracing import hearing_one
 from observability import get_logger
 
@@ -104,14 +106,14 @@ class StateTopics:
         types, apply = self._apply[records[0].topic]
         for record in records:
             try:
-                heard = read(record, types, plainly_if_so=True)
-                if heard.event is None:
-                    self._forgotten(record.topic, heard.key)
+                state = _told(record, types)
+                if state is None:
+                    self._forgotten(record)
                 elif not self.caught_up:
-                    apply(heard.event)
+                    apply(state)
                 else:
                     with hearing_one(record.topic, list(record.headers)):
-                        apply(heard.event)
+                        apply(state)
             except UnreadableEvent as refusal:
                 await self._unreadable(record, str(refusal))
             except Exception as fault:
@@ -120,9 +122,9 @@ class StateTopics:
         if not self.caught_up:
             gc.freeze()  # what was read stays: walking it again and again took the collector longer than reading it
 
-    def _forgotten(self, topic: str, key: str) -> None:
-        if forget := self._forget.get(topic):
-            forget(key)
+    def _forgotten(self, record: Incoming) -> None:
+        if forget := self._forget.get(record.topic):
+            forget((record.key or b"").decode("utf-8", "replace"))
 
     async def _unreadable(self, record: Incoming, reason: str) -> None:
         """It is passed over: the states behind it matter more. The dead letter is best effort."""
@@ -132,3 +134,17 @@ class StateTopics:
             await bury(self._letters, record, reason, service=self._service, prefix=self._prefix)
         except (KafkaError, OSError, TimeoutError) as fault:
             log.warning("the dead letter could not be kept", reason=type(fault).__name__)
+
+
+def _told(record: Incoming, types: Mapping[str, type[Told]]) -> Any:
+    """The state that a record tells, None for a tombstone. Raises UnreadableEvent.
+
+    Who told it and when is not asked for: nothing here hangs on it, and it took longer than reading the state.
+    """
+    kind = types.get(header(record.headers, "ce_type") or "")
+    state = plainly(kind)(record.value) if kind and record.value is not None else None
+    if state is None:
+        state = decode(record.value, record.headers, types)
+    if state is not None and state.key.encode() != record.key:
+        raise UnreadableEvent(f"{state.type}: the record's key is not the event's {state.key_field}")
+    return state
