@@ -81,6 +81,7 @@ def build(settings: Settings, clock: Clock) -> App:
         authority,
         max_body=settings.max_document_body,
         max_documents=settings.max_documents,
+        share=settings.document_share,
     )
 
     async def current() -> None:

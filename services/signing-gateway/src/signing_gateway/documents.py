@@ -107,7 +107,7 @@ class DocumentSigner:
         try:
             async with asyncio.timeout(PREPARING_S):
                 timestamp, evidence = await self._foreseen(seal, papers)
-                ready = await self._prepared(seal, papers, seal.room(timestamp))
+                ready = await self._prepared(client_service_id, seal, papers, seal.room(timestamp))
         except TimeoutError:
             raise DocumentsTakeTooLong(PREPARING_S) from None
         digests = [seal.digest(each.attributes.dump()) for each in ready]
@@ -118,7 +118,7 @@ class DocumentSigner:
         try:
             async with asyncio.timeout(FINISHING_S):
                 return await _all(
-                    self._finished(seal, each, base64.b64decode(signature), evidence)
+                    self._finished(client_service_id, seal, each, base64.b64decode(signature), evidence)
                     for each, signature in zip(ready, signatures, strict=True)
                 )
         except TimeoutError:
@@ -142,21 +142,21 @@ class DocumentSigner:
         )
         return timestamp, own.with_(stamps)
 
-    async def _prepared(self, seal: Seal, papers: Sequence[Pdf | Digest], room: int) -> list[_Ready]:
+    async def _prepared(self, whose: UUID, seal: Seal, papers: Sequence[Pdf | Digest], room: int) -> list[_Ready]:
         now = self._clock()
 
         async def ready(paper: Pdf | Digest) -> _Ready:
             if isinstance(paper, Digest):
                 return _Ready(paper, None, await seal.attributes(paper.digest, pdf=paper.pdf, at=now))
             try:
-                prepared = await self._processes.prepare(_told(paper, seal, room, now))
+                prepared = await self._processes.prepare(_told(paper, seal, room, now), whose)
             except Refused as rule:
                 raise DocumentRefused(paper.label, str(rule)) from None
             return _Ready(paper, prepared, await seal.attributes(prepared.digest, pdf=True, at=now))
 
         return await _all(ready(paper) for paper in papers)
 
-    async def _finished(self, seal: Seal, ready: _Ready, signature: bytes, evidence: Evidence) -> Signed:
+    async def _finished(self, whose: UUID, seal: Seal, ready: _Ready, signature: bytes, evidence: Evidence) -> Signed:
         level = ready.paper.level
         sealed = await seal.sealed(ready.attributes, signature, None if level == "B-B" else self._authority)
         proofs = evidence if level == "B-LT" else Evidence()
@@ -168,7 +168,7 @@ class DocumentSigner:
         contents, document = _filled(ready.prepared, sealed.dump())
         if proofs.certificates:
             parts = ([each.dump() for each in values] for values in (proofs.certificates, proofs.ocsps, proofs.crls))
-            document = (await self._processes.complete(Complete(document, contents, *parts))).document
+            document = (await self._processes.complete(Complete(document, contents, *parts), whose)).document
         return Signed(document, enveloped=True, evidence=proofs)
 
 

@@ -5,12 +5,14 @@ import contextlib
 import os
 import sys
 from typing import TypeVar
+from uuid import UUID
 
 import msgspec
 from prometheus_client import Counter
 
 from observability import get_logger
 from signing_gateway.pdf.jobs import Complete, Completed, Job, NotPossible, Outcome, Prepare, Prepared, Refused
+from signing_gateway.places import Places
 
 log = get_logger(__name__)
 
@@ -25,29 +27,29 @@ TOutcome = TypeVar("TOutcome", bound=Prepared | Completed)
 
 
 class PdfProcesses:
-    """At most `most` at once; whoever comes when all are busy waits."""
+    """At most `most` at once. Who comes when all are busy waits, but one document of one never for a hundred of another."""
 
     def __init__(self, most: int, *, job_s: float = JOB_S, memory_mib: int = MEMORY_MIB) -> None:
-        self._free = asyncio.Semaphore(most)
+        self._places = Places(most)
         self._idle: list[asyncio.subprocess.Process] = []
         self._job_s, self._memory_mib = job_s, memory_mib
         self._encoder, self._decoder = msgspec.msgpack.Encoder(), msgspec.msgpack.Decoder(Outcome)
 
-    async def prepare(self, job: Prepare) -> Prepared:
-        """The document with a gap for its signature. Raises Refused."""
-        return await self._done(job, Prepared)
+    async def prepare(self, job: Prepare, whose: UUID) -> Prepared:
+        """The document with a gap for its signature, for this client service. Raises Refused."""
+        return await self._done(job, Prepared, whose)
 
-    async def complete(self, job: Complete) -> Completed:
-        """The document with its proofs. Raises Refused."""
-        return await self._done(job, Completed)
+    async def complete(self, job: Complete, whose: UUID) -> Completed:
+        """The document with its proofs, for this client service. Raises Refused."""
+        return await self._done(job, Completed, whose)
 
     async def close(self) -> None:
         """Ends the processes; nothing is lost with them."""
         ended, self._idle = self._idle, []
         await asyncio.gather(*map(_end, ended))
 
-    async def _done(self, job: Job, kind: type[TOutcome]) -> TOutcome:
-        async with self._free:
+    async def _done(self, job: Job, kind: type[TOutcome], whose: UUID) -> TOutcome:
+        async with self._places.of(whose):
             process = await self._process()
             try:
                 async with asyncio.timeout(self._job_s):

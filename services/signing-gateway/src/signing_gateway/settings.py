@@ -25,6 +25,7 @@ class Settings(ProcessSettings):
     max_hashes: int = Field(default=1000, ge=1, le=10_000)  # in one request
     max_document_body: int = Field(default=32 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024)  # bytes of a signDoc call, in base64
     max_documents: int = Field(default=100, ge=1, le=1000)  # in one signDoc call
+    document_share: int = Field(default=50, ge=1, le=100)  # per cent of the places for signDoc calls, of one client service
     pdf_processes: int = Field(default=2, ge=1, le=64)  # that read and write PDF files
     timestamp_url: str = ""  # RFC 3161 authority, https; empty: none, so only level B-B is offered
     timestamp_authorities: Path | None = None  # PEM: whom its certificate must come from; none: https alone vouches for it

@@ -4,12 +4,14 @@ import asyncio
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from signing_gateway.pdf.jobs import Box, Prepare, Refused, Word
 from signing_gateway.pdf_processes import PdfProcesses
 
+ONE, OTHER = uuid4(), uuid4()
 AT = datetime(2026, 11, 21, 9, tzinfo=UTC)
 
 
@@ -25,7 +27,7 @@ def job(document: bytes, **changes) -> Prepare:
 
 
 async def test_a_document_gets_a_gap_and_the_rest_is_digested(papers, processes):
-    made = await processes.prepare(job(papers.invoice))
+    made = await processes.prepare(job(papers.invoice), ONE)
     assert made.document.startswith(papers.invoice)
     assert made.document[made.start : made.start + 1] == b"<"
     assert set(made.document[made.start + 1 : made.end - 1]) == set(b"0")
@@ -64,16 +66,16 @@ def bomb(papers) -> bytes:
 )
 async def test_what_is_no_good_pdf_is_refused_with_its_rule_and_the_next_one_is_served(papers, processes, document, why):
     with pytest.raises(Refused, match=why):
-        await processes.prepare(job(document(papers), place=Box(1, (10, 10, 100, 100))))
-    assert (await processes.prepare(job(papers.invoice))).digest
+        await processes.prepare(job(document(papers), place=Box(1, (10, 10, 100, 100))), ONE)
+    assert (await processes.prepare(job(papers.invoice), ONE)).digest
 
 
 async def test_a_document_that_unpacks_to_more_than_is_given_ends_its_process_and_nothing_else(papers):
     processes = PdfProcesses(1, memory_mib=384)
     try:
         with pytest.raises(Refused):
-            await processes.prepare(job(bomb(papers), place=Word("#assinar#")))
-        assert (await processes.prepare(job(papers.invoice))).digest
+            await processes.prepare(job(bomb(papers), place=Word("#assinar#")), ONE)
+        assert (await processes.prepare(job(papers.invoice), ONE)).digest
     finally:
         await processes.close()
 
@@ -81,22 +83,31 @@ async def test_a_document_that_unpacks_to_more_than_is_given_ends_its_process_an
 async def test_a_job_that_takes_too_long_is_ended(papers):
     processes = PdfProcesses(1, job_s=0.001)
     with pytest.raises(Refused, match="more time or memory"):
-        await processes.prepare(job(papers.invoice))
+        await processes.prepare(job(papers.invoice), ONE)
     await processes.close()
 
 
 async def test_a_cancelled_job_leaves_no_answer_for_the_next(papers, processes):
-    under_way = asyncio.create_task(processes.prepare(job(papers.pdf(*[papers.written((1, 1, "x"))] * 200), place=Word("none"))))
+    long = job(papers.pdf(*[papers.written((1, 1, "x"))] * 200), place=Word("none"))
+    under_way = asyncio.create_task(processes.prepare(long, ONE))
     await asyncio.sleep(0.02)
     under_way.cancel()
     with pytest.raises(asyncio.CancelledError):
         await under_way
-    assert (await processes.prepare(job(papers.invoice))).document.startswith(papers.invoice)
+    assert (await processes.prepare(job(papers.invoice), ONE)).document.startswith(papers.invoice)
+
+
+async def test_a_document_of_one_client_service_does_not_wait_for_all_of_another(papers, processes):
+    many = [asyncio.create_task(processes.prepare(job(papers.invoice), ONE)) for _ in range(20)]
+    await asyncio.wait(many, return_when=asyncio.FIRST_COMPLETED)
+    await processes.prepare(job(papers.invoice), OTHER)
+    assert sum(each.done() for each in many) < 10
+    await asyncio.gather(*many)
 
 
 async def test_a_process_is_told_nothing_of_ours(papers, processes, monkeypatch):
     monkeypatch.setenv("SECRETS_DIR", "/somewhere")
-    await processes.prepare(job(papers.invoice))
+    await processes.prepare(job(papers.invoice), ONE)
     (process,) = processes._idle
     told = await asyncio.to_thread(Path(f"/proc/{process.pid}/environ").read_bytes)
     assert b"SECRETS_DIR" not in told

@@ -313,7 +313,7 @@ async def running(bed: Bed, stack: AsyncExitStack) -> Bed:
     stack.push_async_callback(outside.close)
     stack.push_async_callback(bed.processes.close)
     signer = DocumentSigner(bed.signer, authority, Evidences(outside), bed.processes, lambda: bed.now)
-    documents = Documents(signer, authority, max_body=8 * 1024 * 1024, max_documents=20)
+    documents = Documents(signer, authority, max_body=8 * 1024 * 1024, max_documents=20, share=50)
     placing, addresses = records(bed, stack), Addresses("http://gateway.test", bed.addresses)
     failures = Rates(bed.failed_per_minute, "failed-logins", refusal=TooManyLoginsFailed)
     failed = FailedLogins(failures, Proxies(bed.proxies))

@@ -17,6 +17,7 @@ from signing_gateway.document_refusals import Busy
 from signing_gateway.documents import Digest, DocumentSigner, Pdf, Signed
 from signing_gateway.evidence import Evidence
 from signing_gateway.permission import KnownCertificate
+from signing_gateway.places import Places
 from signing_gateway.refusals import InvalidRequest
 from signing_gateway.routes.access import Access
 from signing_gateway.routes.answers import answer
@@ -29,7 +30,11 @@ from signing_gateway.timestamps import TimestampAuthority
 
 BODY_S = 60.0
 AT_ONCE = 8
-"""Calls whose documents lie in memory at the same time; as many again wait, more are turned away."""
+"""Calls whose documents lie in memory at the same time; as many again wait, more are turned away.
+
+Of both, one client service has its share and no more, even while nobody else is there: a call may take minutes, for which the
+next client service would have to wait.
+"""
 
 
 class SignDoc(msgspec.Struct, frozen=True, rename=NAMES):
@@ -48,12 +53,16 @@ class SignDoc(msgspec.Struct, frozen=True, rename=NAMES):
 
 @dataclass(frozen=True)
 class Documents:
-    """Who signs documents, and how much of them in one call: bytes of its body, and signatures."""
+    """Who signs documents, and how much of them in one call: bytes of its body, and signatures.
+
+    `share`: per cent of the places for calls, and so of the memory for documents, that one client service may have.
+    """
 
     signer: DocumentSigner
     authority: TimestampAuthority
     max_body: int
     max_documents: int
+    share: int
 
 
 class DocumentRoutes:
@@ -62,8 +71,8 @@ class DocumentRoutes:
     def __init__(self, access: Access, once: Once, activations: Activations, documents: Documents) -> None:
         self._access, self._once, self._activations, self._signer = access, once, activations, documents.signer
         self._max_body, self._max_documents = documents.max_body, documents.max_documents
-        self._room = asyncio.Semaphore(AT_ONCE)
-        self._waiting = 0
+        self._each = max(1, AT_ONCE * documents.share // 100)
+        self._places = Places(AT_ONCE, self._each)
 
     def routes(self) -> APIRouter:
         """The one endpoint."""
@@ -74,14 +83,9 @@ class DocumentRoutes:
     async def sign_doc(self, request: Request) -> Response:
         """Signs PDFs (PAdES) and files (detached CAdES) with the client service's certificate, under its access grant."""
         service = self._access.service(request)
-        if self._waiting >= AT_ONCE:
+        if self._places.waiting() >= AT_ONCE or self._places.waiting_of(service.id) >= self._each:
             raise Busy
-        self._waiting += 1
-        try:
-            await self._room.acquire()
-        finally:
-            self._waiting -= 1
-        try:
+        async with self._places.of(service.id):
             asked = await read(request, SignDoc, at_most=self._max_body, within_s=BODY_S)
             if asked.operation_mode == "A":
                 raise InvalidRequest("Invalid parameter operationMode: only S is supported")
@@ -99,8 +103,6 @@ class DocumentRoutes:
             if HEADER in request.headers:
                 return await self._once.answer(request, service.id, asked, signed, noun="signDoc")
             return answer(await signed())
-        finally:
-            self._room.release()
 
     def _read(self, asked: SignDoc, certificate: KnownCertificate) -> tuple[SigningAlgorithm, list[Pdf | Digest], list[bytes]]:
         """What is to be signed, and the digests of what was sent. In a thread: megabytes would keep all others waiting."""

@@ -71,7 +71,7 @@ async def bed(request: Any, a: Any, neighbours: Any, sandbox: Sandbox, run: Any)
 def sign(bed: Any) -> Callable[..., Any]:
     """Signs documents as a client does: status and body. Each document is bytes, or members of one."""
 
-    async def asked(*documents: Any, **members: Any) -> tuple[int, Any]:
+    async def asked(*documents: Any, token: str | None = None, **members: Any) -> tuple[int, Any]:
         algorithm = "1.2.840.10045.4.3.2" if bed.certificate.key_algorithm == "EC" else "1.2.840.113549.1.1.11"
         usual = {"signature_format": "P", "signAlgo": algorithm, "conformance_level": "Ades-B-B"}
         written = []
@@ -81,7 +81,7 @@ def sign(bed: Any) -> Callable[..., Any]:
                 document["document"] = base64.b64encode(document["document"]).decode()
             written.append(document)
         body = {"credentialID": str(bed.certificate.certificate_id), **({"documents": written} if written else {}), **members}
-        return await bed.post("/csc/v2/signatures/signDoc", body)
+        return await bed.post("/csc/v2/signatures/signDoc", body, token=token)
 
     return asked
 

@@ -80,7 +80,7 @@ async def test_digests_are_signed_without_their_files_and_charged_each(bed, sand
 
 async def test_a_client_fills_the_gap_of_its_own_pdf(bed, sandbox, sign, papers):
     room = Prepare(document=papers.invoice, hash_algorithm="sha256", reserved=12_000, at=bed.now)
-    prepared = await bed.processes.prepare(room)
+    prepared = await bed.processes.prepare(room, bed.service.client_service_id)
     asked = digests(signature_format="P", conformance_level="Ades-B-LT", signed_envelope_property="Revision")
     asked["hashes"] = [base64.b64encode(prepared.digest).decode()]
     status, body = await sign(documentDigests=[asked])

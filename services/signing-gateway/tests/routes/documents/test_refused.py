@@ -121,9 +121,16 @@ async def test_a_revoked_certificate_gets_no_long_term_signature(bed, sandbox, s
     assert not bed.authority.journal
 
 
-async def test_calls_beyond_what_memory_is_for_are_turned_away(bed, sign, papers):
+async def test_one_client_service_has_half_of_the_room_and_the_others_are_served_beside_it(bed, a, sign, papers):
+    other = a.service(bed.certificate.certificate_id, bed.account.account_id)
+    bed.told(other)
+    theirs = bed.tokens.issue(bed.known.service_of(other.client_id))
     bed.authority.delay = 0.5
-    answers = await asyncio.gather(*(sign(papers.invoice) for _ in range(24)))
+    calls = [asyncio.create_task(sign(papers.invoice)) for _ in range(24)]
+    await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+    beside = await asyncio.gather(*(sign(papers.invoice, token=theirs) for _ in range(4)))
+    answers = await asyncio.gather(*calls)
+    assert [status for status, _ in beside] == [200] * 4
     assert {status for status, _ in answers} == {200, 503}
     assert all(body["sinete_error"] == "busy" for status, body in answers if status == 503)
 
@@ -131,8 +138,8 @@ async def test_calls_beyond_what_memory_is_for_are_turned_away(bed, sign, papers
 async def test_a_client_whose_token_is_revoked_while_its_documents_are_prepared_gets_no_signature(bed, sign, papers, monkeypatch):
     prepare, claims = bed.processes.prepare, bed.tokens.claims_of(bed.token)
 
-    async def prepared(job):
-        made = await prepare(job)
+    async def prepared(job, whose):
+        made = await prepare(job, whose)
         bed.revoked.add({claims.id: claims.ends})
         return made
 
