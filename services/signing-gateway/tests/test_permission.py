@@ -87,3 +87,19 @@ def test_what_is_not_known_yet_passes_by_itself(judge, missing):
 def test_a_superseded_grant_waits_for_the_news_of_the_next(judge):
     with pytest.raises(refusals.EpochMoved):
         judge(grant={"state": "superseded"})
+
+
+def test_a_certificate_is_over_at_its_very_instant_whatever_its_grant_says(judge, a):
+    ending = {"valid_until": a.now + timedelta(days=3), "subject": "CN=Padaria Central\\, Lda,O=Padaria,C=PT"}
+    assert judge(after=timedelta(days=3) - timedelta(microseconds=1), certificate=ending)
+    for after in (timedelta(days=3), timedelta(days=61)):
+        with pytest.raises(refusals.CertificateOver) as refusal:
+            judge(after=after, certificate=ending)
+        assert str(refusal.value) == "Signing certificate 'O=Padaria,CN=Padaria Central, Lda' is expired."
+
+
+@pytest.mark.parametrize(
+    ("subject", "named"), [("CN=Maria,C=PT", "CN=Maria"), ("C=PT", "C=PT"), ("no name", "no name"), ("", "")]
+)
+def test_an_expired_certificate_is_named_by_what_its_subject_has(subject, named):
+    assert str(refusals.CertificateOver(subject)) == f"Signing certificate '{named}' is expired."

@@ -16,6 +16,7 @@ from contracts import AccessGrant, Account, Certificate, ClientService, Unreadab
 from signing_gateway.refusals import (
     AccountNotActive,
     CertificateInactive,
+    CertificateOver,
     EpochMoved,
     GrantNotKnown,
     ServiceInactive,
@@ -198,12 +199,15 @@ def permitted(
     """The permit of `service` at `now`.
 
     What is certain is judged first, so that an expired grant is a refusal even while other news is missing. Raises
-    GrantExpired, ServiceInactive, CertificateInactive or AccountNotActive; GrantNotKnown and EpochMoved pass by themselves.
+    AccountNotActive, CertificateInactive, CertificateOver, GrantExpired or ServiceInactive; GrantNotKnown and EpochMoved pass by
+    themselves.
     """
     if account and account.status != "active":
         raise AccountNotActive(account.status)
     if certificate and certificate.status != "active":
         raise CertificateInactive
+    if certificate and certificate.valid_until <= now:
+        raise CertificateOver(certificate.subject)
     if grant and grant.over(now):
         raise grant_over(grant.expired_reason, grant.expires_at if now >= grant.expires_at else None)
     if service.status != "active":

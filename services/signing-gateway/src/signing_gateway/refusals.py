@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
 
 class Refused(Exception):
     """The root of all refusals here. `str()` is the sentence a client is shown, `facts` what software may read of it."""
@@ -192,6 +195,13 @@ class CertificateInactive(Refused):
         super().__init__("The certificate of this client service is inactive. An operator of the account has to activate it.")
 
 
+class CertificateOver(InvalidRequest):
+    """The certificate itself has expired (CSC v2 §11.10). No renewal of its access helps: the owner needs a new certificate."""
+
+    def __init__(self, subject: str) -> None:
+        super().__init__(f"Signing certificate '{organisation_and_name(subject)}' is expired.")
+
+
 class AccountNotActive(Refused):
     """The account is suspended, blocked, deleted or not yet approved."""
 
@@ -281,3 +291,13 @@ class OutcomeUnknown(PassesByItself):
             f"{what} No signature is released, and this attempt stays charged to the usage limit. A new attempt is charged anew.",
             retry_after=5,
         )
+
+
+def organisation_and_name(subject: str) -> str:
+    """`O=…,CN=…` of an RFC 4514 subject, as the specification names a certificate; the whole of one that has neither."""
+    try:
+        parts = list(x509.Name.from_rfc4514_string(subject))
+    except ValueError:
+        return subject
+    words = {NameOID.ORGANIZATION_NAME: "O", NameOID.COMMON_NAME: "CN"}
+    return ",".join(f"{word}={part.value}" for oid, word in words.items() for part in parts if part.oid == oid) or subject

@@ -99,6 +99,15 @@ async def test_what_differs_for_a_client_has_a_word_of_its_own(bed, a, happening
     assert ("Retry-After" in bed.last) == (status == 503)
 
 
+async def test_an_expired_certificate_is_named_as_the_specification_says_and_nothing_is_charged(bed):
+    bed.told(bed.certificate, valid_until=bed.now)
+    status, body = await bed.sign(DIGEST)
+    assert (status, body["error"], body["sinete_error"]) == (400, "invalid_request", "certificate-expired")
+    assert body["error_description"] == "Signing certificate 'CN=Padaria Central' is expired."
+    assert not bed.ledger.calls
+    assert not bed.authority.journal
+
+
 async def test_another_path_and_another_method_are_refusals_too(bed):
     status, body = await bed.post("/csc/v2/signatures/nothing", {})
     assert (status, body["sinete_error"]) == (404, "endpoint-unknown")

@@ -33,6 +33,7 @@ REFUSALS: dict[type[refusals.Refused], tuple[int, str, str]] = {
     document_refusals.DocumentRefused: (400, "invalid_request", "document-refused"),
     document_refusals.TimestampsNotOffered: (400, "invalid_request", "timestamps-not-offered"),
     document_refusals.CertificateRevoked: (400, "invalid_request", "certificate-revoked"),
+    refusals.CertificateOver: (400, "invalid_request", "certificate-expired"),
     refusals.KeyReused: (422, "invalid_request", "idempotency-key-reused"),
     refusals.KeyUnderWay: (409, "invalid_request", "idempotency-key-under-way"),
     access_refusals.PlainRefused: (400, "invalid_request", "https-needed"),
