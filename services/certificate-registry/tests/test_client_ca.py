@@ -2,12 +2,18 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding
-from pydantic import ValidationError
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
+from cryptography.x509.oid import NameOID
+from pydantic import SecretStr, ValidationError
 
+from certificate_registry.app import client_ca_of
 from certificate_registry.client_ca import ClientCa, ClientCaUnusable, new_client_ca, new_client_key, new_file_password, pkcs12_of
 from certificate_registry.commands import make_client_ca
 from certificate_registry.settings import Settings
+from hosting.settings import Unusable
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
 
@@ -25,6 +31,39 @@ def test_the_key_at_rest_is_encrypted_and_opens_with_its_password_alone():
     ):
         with pytest.raises(ClientCaUnusable):
             ClientCa.load(key.decode(), password.decode(), certificate)
+
+
+@pytest.mark.parametrize(
+    ("key", "named"),
+    [
+        (ec.generate_private_key(ec.SECP384R1()), "secp384r1"),
+        (ec.generate_private_key(ec.SECP224R1()), "secp224r1"),
+        (rsa.generate_private_key(65537, 2048), "no elliptic curve"),
+        (ed25519.Ed25519PrivateKey.generate(), "no elliptic curve"),
+    ],
+)
+def test_an_authority_with_a_key_that_is_not_on_p_256_stops_the_start_and_says_so(key, named, tmp_path):
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Client CA")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, NOW, NOW + timedelta(days=1))
+    signed = builder.sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else SHA256())
+    (tmp_path / "ca.pem").write_bytes(signed.public_bytes(Encoding.PEM))
+    sealed = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x"))
+    told = Settings.model_construct(
+        client_ca_file=tmp_path / "ca.pem", client_ca_key=SecretStr(sealed.decode()), client_ca_password=SecretStr("x")
+    )
+    with pytest.raises(Unusable, match=f"client_ca_key is on {named}: the key of the client CA must be on P-256"):
+        client_ca_of(told)
+
+
+def test_an_authority_whose_certificate_is_not_there_stops_the_start_and_names_the_file(tmp_path):
+    made = new_client_ca("Client CA", NOW)
+    told = Settings.model_construct(
+        client_ca_file=tmp_path / "nowhere.pem",
+        client_ca_key=SecretStr(made.key.decode()),
+        client_ca_password=SecretStr(made.password.decode()),
+    )
+    with pytest.raises(Unusable, match=r"nowhere\.pem"):
+        client_ca_of(told)
 
 
 def test_no_certificate_outlasts_its_authority():

@@ -95,7 +95,7 @@ def test_a_certificate_is_over_at_its_very_instant_whatever_its_grant_says(judge
     for after in (timedelta(days=3), timedelta(days=61)):
         with pytest.raises(refusals.CertificateOver) as refusal:
             judge(after=after, certificate=ending)
-        assert str(refusal.value) == "Signing certificate 'O=Padaria,CN=Padaria Central, Lda' is expired."
+        assert str(refusal.value) == "Signing certificate 'O=Padaria,CN=Padaria Central\\, Lda' is expired."
 
 
 @pytest.mark.parametrize(

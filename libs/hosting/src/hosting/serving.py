@@ -16,8 +16,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hosting.clock import Clock
 from hosting.database import migrate
 from hosting.request_head import BoundedHead
-from hosting.settings import ProcessSettings
-from hosting.tls import ShowsClientCertificate, TlsPort, TlsUnusable
+from hosting.settings import ProcessSettings, Unusable
+from hosting.tls import ShowsClientCertificate, TlsPort
 from observability import Health, get_logger, set_up
 from observability.http import admin_app, public_health, traced
 
@@ -54,7 +54,7 @@ def run(
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_live(build, settings, clock, package))
-    except TlsUnusable as fault:
+    except Unusable as fault:
         sys.stderr.write(f"{fault}\n")
         sys.exit(2)
 

@@ -16,6 +16,10 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 TSettings = TypeVar("TSettings", bound="ProcessSettings")
 
 
+class Unusable(Exception):
+    """Something that the process was told is of no use: the text says what and why. It ends the start."""
+
+
 class SecretReadable(ValueError):
     """A secret's file can be read by others."""
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hosting.request_head import BoundedHead
+from hosting.settings import Unusable
 from observability import get_logger
 
 log = get_logger(__name__)
@@ -21,7 +22,7 @@ log = get_logger(__name__)
 ClientCertificates = Literal["required", "optional"]
 
 
-class TlsUnusable(Exception):
+class TlsUnusable(Unusable):
     """The certificate, its key, the authorities or a revocation list cannot be used; the text names the file."""
 
 

@@ -3,7 +3,7 @@
 from hashlib import sha256
 
 from certificate_registry.calendar import Calendar
-from certificate_registry.client_ca import ClientCa
+from certificate_registry.client_ca import ClientCa, ClientCaUnusable
 from certificate_registry.connector import Connector
 from certificate_registry.consumers import consumers
 from certificate_registry.handing_out import HandingOut
@@ -21,6 +21,7 @@ from hosting.clock import host_utc
 from hosting.database import answers, open_engine, sessions_of
 from hosting.service_tokens import TokenIssuer
 from hosting.serving import App, Work
+from hosting.settings import Unusable
 from messaging import Hearing, Relay
 from observability import Health
 
@@ -68,8 +69,11 @@ def build(settings: Settings, clock: Clock) -> App:
 
 
 def client_ca_of(settings: Settings) -> ClientCa | None:
-    """The authority for client certificates, where one is set up. Raises ClientCaUnusable for one that is no use."""
+    """The authority for client certificates, where one is set up. Raises Unusable for one that is no use."""
     file, key, password = settings.client_ca_file, settings.client_ca_key, settings.client_ca_password
     if file is None or key is None or password is None:
         return None
-    return ClientCa.load(key.get_secret_value(), password.get_secret_value(), file.read_bytes())
+    try:
+        return ClientCa.load(key.get_secret_value(), password.get_secret_value(), file.read_bytes())
+    except (OSError, ClientCaUnusable) as fault:
+        raise Unusable(str(fault)) from None

@@ -69,9 +69,12 @@ class ClientCa:
             key = load_pem_private_key(key_pem.encode(), password.encode())
             chain = x509.load_pem_x509_certificates(chain_pem)
         except (ValueError, TypeError):
-            raise ClientCaUnusable("the client CA's key, its password or its certificate cannot be read") from None
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != chain[0].public_key():
-            raise ClientCaUnusable("the client CA's key is not on P-256, or not that of the first certificate of its file")
+            raise ClientCaUnusable("client_ca_key, client_ca_password and CLIENT_CA_FILE do not open, or hold nothing") from None
+        if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+            kind = key.curve.name if isinstance(key, ec.EllipticCurvePrivateKey) else "no elliptic curve"
+            raise ClientCaUnusable(f"client_ca_key is on {kind}: the key of the client CA must be on P-256")
+        if key.public_key() != chain[0].public_key():
+            raise ClientCaUnusable("client_ca_key is not the key of the first certificate in CLIENT_CA_FILE")
         return cls(key, chain)
 
     def issue(self, key: PublicKey, *, client_name: str, organisation: str, service_id: UUID, now: datetime) -> x509.Certificate:

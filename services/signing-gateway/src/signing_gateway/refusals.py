@@ -299,5 +299,7 @@ def organisation_and_name(subject: str) -> str:
         parts = list(x509.Name.from_rfc4514_string(subject))
     except ValueError:
         return subject
-    words = {NameOID.ORGANIZATION_NAME: "O", NameOID.COMMON_NAME: "CN"}
-    return ",".join(f"{word}={part.value}" for oid, word in words.items() for part in parts if part.oid == oid) or subject
+    named = (
+        part.rfc4514_string() for oid in (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME) for part in parts if part.oid == oid
+    )
+    return ",".join(named) or subject
