@@ -6,8 +6,6 @@ import secrets
 from dataclasses import dataclass, field
 from urllib.parse import quote_plus, urlencode
 
-import aiohttp
-
 from ca_connector.outbound import Answer, CaAnswerUnknown, Outbound
 from hosting import boottime
 from hosting.address import AddressRefused, checked
@@ -155,7 +153,8 @@ class OAuth:
 
 def _basic(client: ClientOfCa) -> str:
     """RFC 6749 §2.3.1: both parts are form-encoded first."""
-    return aiohttp.encode_basic_auth(quote_plus(client.client_id), quote_plus(client.client_secret))
+    pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}"
+    return f"Basic {base64.b64encode(pair.encode()).decode()}"
 
 
 def _tokens(answer: Answer) -> Tokens:

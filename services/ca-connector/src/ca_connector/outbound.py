@@ -1,18 +1,19 @@
 """Calls to a CA: guarded, bounded, and honest about whether they were sent."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
-import aiohttp
 import msgspec
 from opentelemetry import propagate, trace
-from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
 from opentelemetry.trace import SpanKind
 from prometheus_client import Counter
 
 from hosting.address import Allowed, PublicOnly, checked
+from hosting.exchanges import Exchanges, NoAnswer, NotSent
 from observability import tracer
 
 MAX_ANSWER = 1024 * 1024
@@ -50,18 +51,18 @@ class Answer:
 
 
 class Outbound:
-    """One HTTP client for all CAs. No redirect is followed, no cookie kept, no proxy taken from the environment."""
+    """The way to all CAs: to public addresses alone, and with nothing of what is answered followed or kept."""
 
     def __init__(self, allowed: Allowed, timeout_s: float) -> None:
         self.allowed = allowed
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=5)
-        self._session: aiohttp.ClientSession | None = None
-        self._checked = cache(lambda url: checked(url, allowed))  # pure, and of the few URLs of the CAs' profiles and metadata
+        self._timeout_s, self._public = timeout_s, PublicOnly(allowed)
+        self._exchanges: dict[str, Exchanges] = {}
+        self._target = cache(self._target_of)  # pure, and of the few URLs of the CAs' profiles and metadata
 
     async def close(self) -> None:
         """Closes the connections."""
-        if self._session is not None:
-            await self._session.close()
+        for exchanges in self._exchanges.values():
+            exchanges.close()
 
     async def get(self, url: str) -> Answer:
         """A GET of JSON."""
@@ -69,48 +70,42 @@ class Outbound:
 
     async def form(self, url: str, fields: dict[str, str], authorization: str) -> Answer:
         """A form post (OAuth2)."""
-        return await self._exchange("POST", url, {"Authorization": authorization}, fields)
+        headers = {"Authorization": authorization, "Content-Type": "application/x-www-form-urlencoded"}
+        return await self._exchange("POST", url, headers, urlencode(fields).encode())
 
     async def json(self, url: str, body: Json, token: str) -> Answer:
         """A JSON post with a bearer token (CSC)."""
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         return await self._exchange("POST", url, headers, msgspec.json.encode(body))
 
-    def _connected(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            # No limit of connections: whoever waited for one would have been sent for all one knows. `signing` bounds its calls.
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(resolver=PublicOnly(self.allowed), limit=0, use_dns_cache=False),
-                timeout=self._timeout,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,
-            )
-            AioHttpClientInstrumentor.uninstrument_session(self._session)  # it costs as much as the call, sampled or not
-        return self._session
-
-    async def _exchange(
-        self, method: str, url: str, headers: dict[str, str], data: bytes | dict[str, str] | None = None
-    ) -> Answer:
-        self._checked(url)
+    async def _exchange(self, method: str, url: str, headers: dict[str, str], body: bytes | None = None) -> Answer:
+        host, path, exchanges = self._target(url)
         headers["Accept"] = "application/json"
-        host = url.split("/", 3)[2]
         try:
             with _traced(method, host, headers):
-                async with self._connected().request(method, url, headers=headers, data=data, allow_redirects=False) as answer:
-                    content = await answer.content.read(MAX_ANSWER + 1)
-                    while len(content) <= MAX_ANSWER and (more := await answer.content.read(MAX_ANSWER + 1 - len(content))):
-                        content += more
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as fault:
+                answer = await exchanges.ask(method, path, headers, body)
+        except NotSent as fault:
             _counted(host, "not-reached").inc()
-            raise CaNotReached(f"the CA cannot be reached ({type(fault).__name__})") from None
-        except (aiohttp.ClientError, TimeoutError, OSError) as fault:
+            raise CaNotReached(f"the CA cannot be reached ({fault})") from None
+        except NoAnswer as fault:
             _counted(host, "no-answer").inc()
-            raise CaAnswerUnknown(f"the CA gave no answer ({type(fault).__name__})") from None
+            raise CaAnswerUnknown(f"the CA gave no answer ({fault})") from None
         _counted(host, str(answer.status)).inc()
-        told = answer.headers.get("Retry-After", "") if answer.status == 429 else ""
-        return Answer(
-            answer.status, _parsed(content, answer.status), float(told) if told.isdecimal() and told.isascii() else None
-        )
+        told = answer.headers.get(b"retry-after", b"") if answer.status == 429 else b""
+        return Answer(answer.status, _parsed(answer.body, answer.status), float(told) if told.isdigit() else None)
+
+    def _target_of(self, url: str) -> tuple[str, str, Exchanges]:
+        """Host, path, and the connections to it. Raises AddressRefused."""
+        checked(url, self.allowed)
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        exchanges = self._exchanges.get(origin)
+        if exchanges is None:
+            exchanges = self._exchanges[origin] = Exchanges(origin, self._timeout_s, MAX_ANSWER, addresses=self._addresses)
+        return parts.netloc, parts.path or "/", exchanges
+
+    async def _addresses(self, host: str, port: int) -> list[str]:
+        return [str(found["host"]) for found in await self._public.resolve(host, port, socket.AF_UNSPEC)]
 
 
 _counted = cache(REQUESTS.labels)
@@ -128,8 +123,6 @@ def _traced(method: str, host: str, headers: dict[str, str]) -> Iterator[None]:
 
 
 def _parsed(content: bytes, status: int) -> Any:
-    if len(content) > MAX_ANSWER:
-        raise CaAnswerUnknown("the CA's answer is larger than 1 MiB")
     if not content.strip():
         return {}
     try:

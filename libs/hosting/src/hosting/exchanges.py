@@ -1,0 +1,277 @@
+"""HTTP/1.1 with one server over connections that are kept, a request and its answer at a time on each (ADR 36).
+
+It leaves out what makes a general client dear: no redirect is followed, no cookie kept, no proxy taken from the environment, no
+coded content asked for, and nothing is sent twice. Whoever calls bounds how much is under way.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from urllib.parse import urlsplit
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+Addresses = Callable[[str, int], Awaitable[list[str]]]
+"""Where a host and port may be called: its addresses, or the name itself. Raises OSError where there is none."""
+
+CONNECT_S = 5.0
+MAX_HEAD = 64 * 1024
+
+
+class NotSent(Exception):
+    """There is no connection: the server certainly got nothing."""
+
+
+class NoAnswer(Exception):
+    """The request was sent and no whole answer came: it may have had its effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer. The names of its headers are in small letters."""
+
+    status: int
+    headers: Mapping[bytes, bytes]
+    body: bytes
+
+
+class Connection(asyncio.Protocol):
+    """One connection, and the answer that is awaited on it. `status` is 0 until the head came; `whole` until when is False."""
+
+    def __init__(self, most: int) -> None:
+        self._loop, self._most = asyncio.get_running_loop(), most
+        self._transport: asyncio.WriteTransport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._late: asyncio.TimerHandle | None = None
+        self._parts: list[bytes] = []
+        self._fault = ""
+        self._size, self._interim, self._asked = 0, False, False
+        self._parser = HttpResponseParser(self)
+        self.status, self.headers, self.whole, self.keeps = 0, dict[bytes, bytes](), False, False
+        self.idle_since = 0.0
+
+    def send(self, request: bytes, deadline: float) -> None:
+        """Sends a request; its answer is awaited until then (the event loop's time)."""
+        assert self._transport is not None
+        self.status, self.whole, self.keeps, self._asked, self._size = 0, False, False, True, 0
+        self._late = self._loop.call_at(deadline, self._fail, "no answer in time")
+        self._transport.write(request)
+
+    async def head(self) -> None:
+        """Returns when `status` and `headers` are known. Raises NoAnswer."""
+        while not self.status:
+            await self._news()
+
+    async def parts(self) -> AsyncIterator[bytes]:
+        """The body as it comes. Raises NoAnswer when it breaks off."""
+        while not self.whole or self._parts:
+            if self._parts:
+                yield self._taken()
+            else:
+                await self._news()
+
+    async def body(self) -> bytes:
+        """The whole body. Raises NoAnswer."""
+        while not self.whole:
+            await self._news()
+        return self._taken()
+
+    def free(self) -> bool:
+        """The caller needs nothing more of its answer; whether another request may be sent."""
+        if self._late is not None:
+            self._late.cancel()
+        self._asked, self._late = False, None
+        self._parts.clear()
+        self.idle_since = self._loop.time()
+        return self.reusable
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the last answer was whole and the connection stands."""
+        return self.whole and self.keeps and self._transport is not None and not self._transport.is_closing()
+
+    def end(self) -> None:
+        """Cuts the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _taken(self) -> bytes:
+        parts, self._parts = self._parts, []
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _news(self) -> None:
+        if self._fault:
+            raise NoAnswer(self._fault)
+        self._waiter = self._loop.create_future()
+        await self._waiter
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _fail(self, fault: str) -> None:
+        """A whole answer stays one, but nothing more is sent on this connection."""
+        self.keeps = False
+        if not self.whole:
+            self._fault = self._fault or fault
+        self.end()
+        self._wake()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Asyncio's."""
+        self._transport = transport  # type: ignore[assignment] # uvloop's is a write transport without saying so
+
+    def data_received(self, data: bytes) -> None:
+        """Asyncio's. Whoever waits is woken once for all that one packet brought."""
+        self._size += len(data)
+        if self._size > self._most:
+            self._fail("the answer is too large")
+            return
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            self._fail("what came is no HTTP/1.1 answer")
+        if self._size > MAX_HEAD and not self.status:
+            self._fail("the answer's head has no end")
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Asyncio's. The end of the connection is the end of a body that nothing else bounds (RFC 9112 §6.3)."""
+        ends = self.status and b"content-length" not in self.headers and b"transfer-encoding" not in self.headers
+        if self._asked and not self.whole and ends and exc is None and not self._fault:
+            self.whole = True
+        self._fail("the connection was closed")
+
+    def on_message_begin(self) -> None:
+        """The parser's. An answer that nobody asked for spoils the connection."""
+        if not self._asked or self.whole:
+            self._fail("an answer came that nobody asked for")
+        self.headers = {}
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """The parser's."""
+        self.headers[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        """The parser's. Answers before the answer are passed over (RFC 9110 §15.2)."""
+        status = self._parser.get_status_code()
+        self._interim = status < 200
+        if not self._interim and not self.whole:
+            self.status = status
+
+    def on_body(self, part: bytes) -> None:
+        """The parser's."""
+        if not self.whole:
+            self._parts.append(part)
+
+    def on_message_complete(self) -> None:
+        """The parser's."""
+        if not self._interim and not self.whole:
+            self.whole, self.keeps = True, self._parser.should_keep_alive()
+
+
+async def by_name(host: str, port: int) -> list[str]:  # noqa: ARG001 - an `Addresses`
+    """Whatever the system resolves it to when it connects."""
+    return [host]
+
+
+@dataclass
+class Exchanges:
+    """Exchanges with one server, as `http://host:port`. `timeout_s` bounds one as a whole, `most` the bytes of its answer.
+
+    A connection that was idle for `keep_s` is not used again: a server that ends it meanwhile leaves an outcome unknown, and
+    many do after five seconds.
+    """
+
+    origin: str
+    timeout_s: float
+    most: int
+    keep_s: float = 4.0
+    addresses: Addresses = by_name
+    _idle: list[Connection] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.origin)
+        self._secure, self._host = parts.scheme == "https", parts.hostname or ""
+        self._port = parts.port or (443 if self._secure else 80)
+        self._always = (f"Host: {parts.netloc}", "User-Agent: sinete", "Accept-Encoding: identity")
+
+    def close(self) -> None:
+        """Ends the connections that nobody uses."""
+        while self._idle:
+            self._idle.pop().end()
+
+    async def ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
+        """One exchange. Raises NotSent or NoAnswer."""
+        async with self.answering(method, path, headers, body) as answer:
+            return Answer(answer.status, answer.headers, await answer.body())
+
+    @asynccontextmanager
+    async def answering(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> AsyncIterator[Connection]:
+        """One exchange whose answer's head came; its body is read inside. Raises NotSent or NoAnswer."""
+        deadline = asyncio.get_running_loop().time() + self.timeout_s
+        request = self._request(method, path, headers, body)
+        connection = self._kept() or await self._connected()
+        try:
+            connection.send(request, deadline)
+            await connection.head()
+            yield connection
+        finally:
+            if connection.free():
+                self._idle.append(connection)
+            else:
+                connection.end()
+
+    def _request(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
+        lines = [f"{method} {path} HTTP/1.1", *self._always, *(f"{name}: {value}" for name, value in headers.items())]
+        if body is not None:
+            lines.append(f"Content-Length: {len(body)}")
+        head = "\r\n".join(lines)
+        if not head.isascii() or any(not line.isprintable() for line in lines):
+            raise NotSent("a header has other characters than HTTP takes")
+        return b"%b\r\n\r\n%b" % (head.encode(), body or b"")
+
+    def _kept(self) -> Connection | None:
+        """The one that was used last, so that those which are not needed end."""
+        oldest = asyncio.get_running_loop().time() - self.keep_s
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.reusable and connection.idle_since > oldest:
+                return connection
+            connection.end()
+        return None
+
+    async def _connected(self) -> Connection:
+        try:
+            async with asyncio.timeout(min(CONNECT_S, self.timeout_s)):
+                return await self._connected_to(await self.addresses(self._host, self._port))
+        except (OSError, TimeoutError) as fault:  # an SSLError is an OSError
+            raise NotSent(type(fault).__name__) from None
+
+    async def _connected_to(self, addresses: list[str]) -> Connection:
+        """The first address that lets us in."""
+        trust, name = (_trust(), self._host) if self._secure else (None, None)
+        loop, fault = asyncio.get_running_loop(), OSError("no address")
+        for address in addresses:
+            try:
+                _, made = await loop.create_connection(
+                    lambda: Connection(self.most), address, self._port, ssl=trust, server_hostname=name
+                )
+            except OSError as why:
+                fault = why
+            else:
+                return made
+        raise fault
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """Whom the host trusts."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
