@@ -1,4 +1,4 @@
-"""What time does to client certificates: warnings to operators, the end, and files that nobody came to fetch."""
+"""What time does to client certificates: warnings to operators, the end, and what is forgotten: unfetched files, contacts."""
 
 import asyncio
 from datetime import datetime
@@ -44,6 +44,8 @@ class Calendar:
         async with self._sessions.begin() as session:
             if count := await retrievals.forget_unfinished(session, self._clock()):
                 log.info("files that were not fetched in time are forgotten", count=count)
+            if count := await client_certificates.forget_contacts(session, self._clock()):
+                log.info("contacts who need not be known any more are forgotten", count=count)
 
     async def _pass(self, certificate_id: UUID) -> None:
         now = self._clock()

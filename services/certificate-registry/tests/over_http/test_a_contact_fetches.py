@@ -3,7 +3,7 @@
 import asyncio
 import re
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -240,6 +240,53 @@ async def test_a_file_nobody_finished_is_forgotten_and_the_order_stays_open(cont
     assert again["ETag"] != headers["ETag"]
     await contact.handed_out()
     pkcs12.load_key_and_certificates(file, phone.sms()[-1].split()[1].encode())
+
+
+async def known_contact(contact):
+    shown = await contact.shown()
+    return {name: shown[name] for name in CONTACT}
+
+
+UNKNOWN = dict.fromkeys(CONTACT)
+
+
+async def test_a_contact_who_did_not_come_is_forgotten_when_the_link_is_over(contact):
+    start = contact.registry.clock.now
+    contact.registry.clock.now = start + timedelta(days=7) - timedelta(microseconds=1)
+    await contact.registry.calendar.once()
+    assert await known_contact(contact) == CONTACT
+    contact.registry.clock.now = start + timedelta(days=7)
+    await contact.registry.calendar.once()
+    assert await known_contact(contact) == UNKNOWN
+    assert (await contact.shown())["status"] == "ordered"
+
+
+async def test_a_contact_in_the_middle_of_a_download_is_known_until_that_is_given_up(contact):
+    contact.registry.clock.now += timedelta(days=7, minutes=-1)
+    await contact.go("POST", "/new-password")
+    await contact.mailed()
+    await contact.enter()
+    await contact.go("GET", "/file", headers={"Range": "bytes=0-99"})
+    for minutes, known in ((2, CONTACT), (30, UNKNOWN)):
+        contact.registry.clock.now += timedelta(minutes=minutes)
+        await contact.registry.calendar.once()
+        assert await known_contact(contact) == known
+
+
+@pytest.mark.parametrize("until", ["withdrawal", "end"])
+async def test_the_contact_of_a_certificate_is_known_until_it_is_over(contact, phone, until):
+    await contact.enter()
+    await contact.go("GET", "/file")
+    await contact.handed_out()
+    end = datetime.fromisoformat((await contact.shown())["valid_until"])
+    await contact.registry.calendar.once()
+    assert await known_contact(contact) == CONTACT
+    if until == "withdrawal":
+        await contact.registry.call("POST", f"client-certificates/{contact.id}/withdrawal", contact.token, {"reason": "lost"})
+    else:
+        contact.registry.clock.now = end
+        await contact.registry.calendar.once()
+    assert await known_contact(contact) == UNKNOWN
 
 
 async def test_with_a_request_the_key_never_travels(contact, phone, make):

@@ -11,13 +11,17 @@ from certificate_registry.storage.tables import Row
 
 
 class ClientCertificateRow(Row):
-    """The TLS certificate of one client service, from its order on. No contact is needed where a request came with it."""
+    """The TLS certificate of one client service, from its order on. No contact is needed where a request came with it.
+
+    Who the contact is, is known until nothing can be delivered any more, or the certificate is over.
+    """
 
     __tablename__ = "client_certificate"
     __table_args__ = (
         CheckConstraint("status IN ('ordered','issued','withdrawn','expired')", name="status"),
         CheckConstraint("(issued_at IS NULL) = (certificate IS NULL)", name="issued"),
         Index("ix_client_certificate_due_at", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        Index("ix_client_certificate_contact", "id", postgresql_where=text("email IS NOT NULL AND status <> 'issued'")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from certificate_registry.client_certificate import Standing, WithdrawnBy
@@ -59,11 +59,15 @@ async def withdraw(
     reason: str,
     now: datetime,
 ) -> bool:
-    """Blocks the locked certificate or order; false where it was already. What a contact could still fetch is destroyed."""
+    """Blocks the locked certificate or order; false where it was already.
+
+    What a contact could still fetch is destroyed, and who the contact was is forgotten.
+    """
     if row.status == "withdrawn":
         return False
     write_standing(row, standing_of(row).withdrawn())
     row.withdrawn_at, row.withdrawn_by, row.withdrawal_reason = now, by, reason
+    row.contact_name = row.email = row.mobile = None
     retrieval = await session.get(RetrievalRow, row.id, with_for_update=True, populate_existing=True)
     if retrieval is not None:
         close(retrieval)
@@ -103,7 +107,6 @@ async def withdraw_all_of(session: AsyncSession, service: ClientServiceRow, acto
     )
     for row in rows.all():
         await withdraw(session, row, by="deletion", actor=actor, reason="The client service was deleted.", now=now)
-        row.contact_name = row.email = row.mobile = None
     service.client_certificates = []
 
 
@@ -116,3 +119,22 @@ async def due(session: AsyncSession, now: datetime) -> list[UUID]:
         .limit(AT_ONCE)
     )
     return list(rows)
+
+
+async def forget_contacts(session: AsyncSession, now: datetime) -> int:
+    """Forgets the contacts to whom nothing can be delivered any more; answers how many.
+
+    That is when the certificate is over, or the link is and no file of it is under way.
+    """
+    undeliverable = select(RetrievalRow.client_certificate_id).where(RetrievalRow.link_until <= now, RetrievalRow.file.is_(None))
+    over = or_(
+        ClientCertificateRow.status.in_(("withdrawn", "expired")),
+        (ClientCertificateRow.status == "ordered") & ClientCertificateRow.id.in_(undeliverable),
+    )
+    forgotten = await session.execute(
+        update(ClientCertificateRow)
+        .where(ClientCertificateRow.email.is_not(None), ClientCertificateRow.status != "issued", over)
+        .values(contact_name=None, email=None, mobile=None)
+        .returning(ClientCertificateRow.id)
+    )
+    return len(forgotten.all())
