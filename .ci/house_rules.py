@@ -58,6 +58,8 @@ def faults_of(path: Path) -> list[str]:
         found.append(f"{shown}: named after a role; name it after what it holds")
     if not in_tests and "versions" not in shown.parts and (lines := text.count("\n")) > MAX_LINES:
         found.append(f"{shown}: {lines} lines, more than {MAX_LINES}: split it by subject")
+    if path.parent.name == "versions" and f'\nrevision = "{path.stem.split("_")[0]}"\n' not in text:
+        found.append(f"{shown}: its name does not begin with its revision, by which a start knows the newest one")
     if MOCKS.search(text):
         found.append(f"{shown}: a mock; write a fake and assert on state")
     if not in_tests:

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from tests.bench.material import Material
 
-from hosting.serving import COLLECT_EVERY
+from hosting import COLLECT_EVERY
 
 PATH = "/csc/v2/signatures/signHash"
 

@@ -1,9 +1,9 @@
 """PostgreSQL by SQLAlchemy and asyncpg, and migrations that live in each service's package."""
 
 import asyncio
+import importlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, MetaData, make_url, text
@@ -96,6 +96,8 @@ async def _reach(engine: AsyncEngine) -> AsyncConnection:
 
 
 def _upgrade(connection: Connection, package: str) -> None:
+    if _reached(connection) >= _newest(package):
+        return  # as at nearly every start; also where a newer instance has migrated: migrations only add
     from alembic import command
 
     config = migration_config(package)
@@ -104,15 +106,28 @@ def _upgrade(connection: Connection, package: str) -> None:
     command.upgrade(config, "head")
 
 
+def _reached(connection: Connection) -> str:
+    """The database's revision; empty before the first one."""
+    if not connection.scalar(text("SELECT to_regclass('alembic_version')")):
+        return ""
+    return str(connection.scalar(text("SELECT max(version_num) FROM alembic_version")) or "")
+
+
+def _newest(package: str) -> str:
+    """The package's newest revision: the files of revisions begin with their numbers."""
+    return max(each.name.split("_")[0] for each in _migrations(package).glob("versions/[0-9]*.py"))
+
+
+def _migrations(package: str) -> Path:
+    return Path(str(importlib.import_module(package).__file__)).parent / "migrations"
+
+
 def migration_config(package: str) -> "Config":
     """Alembic's configuration without a file of its own: the scripts are in the package."""
-    import importlib
-
     from alembic.config import Config
 
-    module: ModuleType = importlib.import_module(package)
     config = Config()
-    config.set_main_option("script_location", str(Path(str(module.__file__)).parent / "migrations"))
+    config.set_main_option("script_location", str(_migrations(package)))
     return config
 
 

@@ -29,7 +29,7 @@ START_S = 10.0
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 5.0
 
-Apply = Mapping[type[Any], Callable[[Any], None]]
+Apply = Mapping[type[Any], Callable[[Any], object]]
 Forget = Mapping[type[Any], Callable[[str], None]]
 
 
@@ -57,7 +57,6 @@ class StateTopics:
     async def run(self) -> None:
         """Follows for ever."""
         pause = FIRST_PAUSE_S
-        gc.collect()  # before anything is frozen, since rubbish would be frozen with it
         try:
             while True:
                 try:

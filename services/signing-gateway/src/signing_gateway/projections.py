@@ -26,11 +26,15 @@ class Newest(Generic[TState]):
     def __init__(self) -> None:
         self._states: dict[UUID, TState] = {}
 
-    def keep(self, key: UUID, state: TState) -> None:
-        """Keeps `state` unless as new a one is known."""
-        known = self._states.get(key)
-        if known is None or known.version < state.version:
-            self._states[key] = state
+    def keep(self, key: UUID, state: TState) -> bool:
+        """Keeps `state` unless as new a one is known. Answers whether it did."""
+        known = self._states.setdefault(key, state)
+        if known is state:
+            return True
+        if known.version >= state.version:
+            return False
+        self._states[key] = state
+        return True
 
     def forget(self, key: UUID) -> None:
         """The aggregate is gone."""
@@ -92,10 +96,8 @@ class Known:
 
     def keep_service(self, told: ClientService) -> None:
         """A client service changed."""
-        before = self.services.get(told.client_service_id)
-        self.services.keep(told.client_service_id, KnownService.of(told, self.once))
-        now = self.services.get(told.client_service_id)
-        if now is before or now is None:
+        before, now = self.services.get(told.client_service_id), KnownService.of(told, self.once)
+        if not self.services.keep(now.id, now):
             return
         if before:
             self._unindex(before)
@@ -118,7 +120,7 @@ class Known:
             if self._by_client_certificate.get(sha256) == service.id:
                 del self._by_client_certificate[sha256]
 
-    def apply(self) -> dict[type[Told], Callable[[Any], None]]:
+    def apply(self) -> dict[type[Told], Callable[[Any], object]]:
         """What to do with each telling, for `messaging.StateTopics`."""
         return {
             Account: lambda told: self.accounts.keep(self.once(told.account_id), KnownAccount.of(told)),
