@@ -144,6 +144,19 @@ async def test_the_command_says_which_file_failed_and_why(tmp_path, gateway):
     assert "canary-secret" not in out + err + (tmp_path / "out" / NAME).read_text()
 
 
+async def test_the_command_sends_no_secret_over_plain_http_to_another_machine_unless_told_to(tmp_path, gateway, monkeypatch):
+    (secret,) = written(tmp_path, secret_txt=b"canary-secret\n")
+    files = written(tmp_path, a_pdf=PDF)
+    elsewhere = ["--url", "http://gateway.invalid"]  # the last one counts
+    status, out, err = await finished(run_command(gateway, *elsewhere, *files, secret=secret))
+    assert (status, out) == (2, "")
+    assert "--allow-plain-http" in err
+    assert "canary-secret" not in err
+    monkeypatch.setenv("SINETE_ALLOW_PLAIN_HTTP", "1")
+    status, _, err = await finished(run_command(gateway, *elsewhere, *files, secret=secret))
+    assert (status, "cannot be reached" in err) == (1, True)
+
+
 async def test_a_killed_batch_goes_on_where_it_stopped_and_signs_nothing_twice(tmp_path, gateway):
     (secret,) = written(tmp_path, secret_txt=b"s")
     files = written(tmp_path, **{f"f{n}_pdf": PDF + bytes([n]) for n in range(6)})

@@ -219,3 +219,19 @@ async def test_a_refusal_of_an_unknown_kind_keeps_the_words_of_the_gateway(gatew
     with pytest.raises(Refused, match="Invalid parameter signAlgo") as refused:
         await client.sign_hashes(gateway.credential, [digest("a")])
     assert (refused.value.status, refused.value.error) == (400, "invalid_request")
+
+
+ELSEWHERE = ["gateway.example", "10.0.0.7", "127.0.0.1.example", "127.0.0.1@gateway.example", "[2001:db8::1]", "2130706433", "[x"]
+
+
+@pytest.mark.parametrize("host", ELSEWHERE)
+def test_no_secret_goes_over_plain_http_to_another_machine_unless_that_is_allowed(host):
+    with pytest.raises(Misused, match="plain http everybody on the way could read the secret") as fault:
+        Client(f"http://{host}", client_id="c", client_secret="canary-secret")
+    assert "canary" not in str(fault.value)
+    assert Client(f"http://{host}", client_id="c", client_secret="s", allow_plain_http=True)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:7401", "localhost:7401", "127.9.9.9", "[::1]:7401", "LOCALHOST"])
+def test_on_this_machine_plain_http_does(host):
+    assert Client(f"http://{host}", client_id="c", client_secret="s")

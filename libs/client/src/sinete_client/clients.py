@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
+from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
@@ -42,22 +43,39 @@ class _Connected:
         ca: Path | None = None,
         retries: Retries | None = None,
         timeout: float = TIMEOUT_S,
+        allow_plain_http: bool = False,
     ) -> None:
         """A client of the gateway at `url` (https://host, without /csc/v2).
 
         It proves who it is with `client_secret`, with `private_key` (PEM text), or with the TLS `certificate` alone; the
-        certificate may be shown besides either. `ca`: PEM file of the authority that certified the gateway. Raises Misused.
+        certificate may be shown besides either. `ca`: PEM file of the authority that certified the gateway. Plain http, which
+        shows secret and tokens to the network, is for this machine alone, or where `allow_plain_http` says so. Raises Misused.
         """
         base = url.rstrip("/").removesuffix("/csc/v2")
         if not base.startswith(("https://", "http://")):
             raise Misused(f"url: {url} is neither https nor http")
-        if certificate is not None and base.startswith("http://"):
-            raise Misused("certificate: it can only be shown over https")
+        if base.startswith("http://"):
+            if certificate is not None:
+                raise Misused("certificate: it can only be shown over https")
+            if not (allow_plain_http or _on_this_machine(base)):
+                raise Misused(
+                    "url: over plain http everybody on the way could read the secret and the access token. Use the https address"
+                    " (--allow-plain-http, allow_plain_http=True, permit it all the same)"
+                )
         identity = _identity(client_id, client_secret, private_key, certificate)
         self._http: dict[str, Any] = {"base_url": base, "timeout": timeout, "trust_env": False}
         if base.startswith("https://"):
             self._http["verify"] = tls(ca, certificate)
         self._does = Operations(Session(base, identity, retries or Retries()), _Real())
+
+
+def _on_this_machine(url: str) -> bool:
+    """Whether the host is a loopback address, as the transport will read it."""
+    try:
+        host = httpx2.URL(url).host
+        return host == "localhost" or ip_address(host).is_loopback
+    except (httpx2.InvalidURL, ValueError):
+        return False
 
 
 def _identity(client_id: str, secret: str | None, private_key: str | None, certificate: ClientCertificate | None) -> Identity:

@@ -25,6 +25,7 @@ class Gateway:
     cert: Path | None = None
     key: Path | None = None
     ca: Path | None = None
+    allow_plain_http: bool = False
 
 
 def sign_command(default: Callable[[], dict[str, Any]] | None = None) -> click.Command:
@@ -48,6 +49,12 @@ def sign_command(default: Callable[[], dict[str, Any]] | None = None) -> click.C
     @click.option("--cert", type=PATH, envvar="SINETE_CERT", help="TLS client certificate, PEM.")
     @click.option("--key", type=PATH, envvar="SINETE_KEY", help="Its private key, PEM.")
     @click.option("--ca", type=PATH, envvar="SINETE_CA", help="PEM of the authority that certified the gateway.")
+    @click.option(
+        "--allow-plain-http",
+        is_flag=True,
+        envvar="SINETE_ALLOW_PLAIN_HTTP",
+        help="Let everybody on the way to an http:// address read secret and token.",
+    )
     def sign(files: tuple[Path, ...], **options: Any) -> None:
         """Sign PDFs (PAdES) and any other files (detached CAdES, FILE.p7s) through a gateway.
 
@@ -115,6 +122,7 @@ def _client(gateway: Gateway) -> Any:
         private_key=_read(gateway.private_key),
         certificate=certificate,
         ca=gateway.ca,
+        allow_plain_http=gateway.allow_plain_http,
     )
 
 
