@@ -71,10 +71,11 @@ SHORT: Sequence[Fault] = (
 
 
 def every_fault(random: Random) -> list[Fault]:
-    """Each part killed and paused, nothing, and as many pairs, in an order of chance."""
+    """Each part killed and paused, nothing, and some pairs, in an order of chance."""
     alone = [Fault("killed", (part,)) for part in PARTS]
     alone += [Fault("paused", (part,), random.choice((SHORT_S, LONG_S))) for part in PARTS]
     pairs = [Fault("killed", tuple(random.sample(PARTS, 2))) for _ in range(4)]
+    pairs += [Fault("paused", tuple(random.sample(PARTS, 2)), random.choice((SHORT_S, LONG_S))) for _ in range(2)]
     rest = alone + pairs
     random.shuffle(rest)
     return [NOTHING, *rest]
