@@ -67,24 +67,30 @@ class Calls:
     async def call(self, lane: Lane, items: list[Waiting]) -> None:
         """Whatever happens, each item has been answered or waits in the lane again when this returns."""
         attempt = Attempt(lane, items)
-        certificate_id = str(lane.key[0])
-        with joined("sign at the CA", [item.reply.origin for item in items if item.reply.origin]):
-            try:
-                await self._until_taken(attempt)
-            except NothingSigned as fault:
-                attempt.each(partial(Waiting.refused, reason=fault.reason, detail=fault.detail))
-            except NOT_SENT as fault:
-                away = isinstance(fault, FenceUnknown)  # which is true of every call then: one line each, without its stack
-                log.warning(
-                    "nothing was sent to the CA", certificate_id=certificate_id, kind=type(fault).__name__, exc_info=not away
-                )
-                attempt.each(partial(Waiting.refused, reason="ca-unavailable", detail=f"not sent ({type(fault).__name__})"))
-            except CaAnswerUnknown as fault:
-                log.warning("nobody knows whether the CA signed", certificate_id=certificate_id, reason=str(fault))
-                attempt.each(partial(Waiting.unknown, detail=str(fault)))
-            except Exception as fault:
-                log.exception("a call to a CA failed on our side", certificate_id=certificate_id)
-                attempt.each(partial(Waiting.unknown, detail=f"failed on our side ({type(fault).__name__})"))
+        if origins := [item.reply.origin for item in items if item.reply.origin]:
+            with joined("sign at the CA", origins):
+                await self._until_told(attempt)
+        else:
+            await self._until_told(attempt)
+
+    async def _until_told(self, attempt: Attempt) -> None:
+        certificate_id = attempt.lane.key[0]
+        try:
+            await self._until_taken(attempt)
+        except NothingSigned as fault:
+            attempt.each(partial(Waiting.refused, reason=fault.reason, detail=fault.detail))
+        except NOT_SENT as fault:
+            away = isinstance(fault, FenceUnknown)  # which is true of every call then: one line each, without its stack
+            log.warning(
+                "nothing was sent to the CA", certificate_id=str(certificate_id), kind=type(fault).__name__, exc_info=not away
+            )
+            attempt.each(partial(Waiting.refused, reason="ca-unavailable", detail=f"not sent ({type(fault).__name__})"))
+        except CaAnswerUnknown as fault:
+            log.warning("nobody knows whether the CA signed", certificate_id=str(certificate_id), reason=str(fault))
+            attempt.each(partial(Waiting.unknown, detail=str(fault)))
+        except Exception as fault:
+            log.exception("a call to a CA failed on our side", certificate_id=str(certificate_id))
+            attempt.each(partial(Waiting.unknown, detail=f"failed on our side ({type(fault).__name__})"))
 
     async def _until_taken(self, attempt: Attempt) -> None:
         """A 401 or a spent SAD is a certain refusal, so the call is made once more with a new one; what is unknown never is."""
@@ -130,7 +136,7 @@ class Calls:
         found = await self._fence.look({(certificate_id, item.item.epoch) for item in attempt.items})
         now, left = self._parts.clock(), []
         for item in attempt.items:
-            standing = found[certificate_id, item.item.epoch]
+            standing = found.get((certificate_id, item.item.epoch))
             over = standing.over(now) if standing else "certificate-unknown"
             if over:
                 item.refused(over, "this grant is over")

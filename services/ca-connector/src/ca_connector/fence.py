@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -18,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from ca_connector.parts import Parts
 from ca_connector.sealing import SealBroken
 from ca_connector.storage.access import Access
-from ca_connector.storage.standing import Key, Standing, accesses, standings
+from ca_connector.storage.standing import Key, Standings, accesses, standings
 from observability import get_logger
 
 log = get_logger(__name__)
@@ -40,9 +41,10 @@ class Fence:
     engine: AsyncEngine
     parts: Parts
     _held: dict[UUID, Access | SealBroken] = field(default_factory=dict)
-    _asked: dict[Key, asyncio.Future[Standing | None]] = field(default_factory=dict)
+    _asked: list[tuple[Collection[Key], asyncio.Future[Standings]]] = field(default_factory=list)
     _asking: asyncio.Task[None] | None = None
     _connection: AsyncConnection | None = None
+    _driver: Any = None  # what is under that connection: SQLAlchemy's way to it costs more than the query
 
     async def close(self) -> None:
         """Lets a query end, and gives the connection back."""
@@ -50,14 +52,14 @@ class Fence:
             await asyncio.wait([self._asking], timeout=QUERY_S)
         await self._forget()
 
-    async def look(self, keys: Collection[Key]) -> dict[Key, Standing | None]:
-        """How each stands at an instant after this call; None for an epoch never assigned. Raises FenceUnknown."""
-        loop = asyncio.get_running_loop()
-        answers = {key: self._asked.get(key) or self._asked.setdefault(key, loop.create_future()) for key in keys}
+    async def look(self, keys: Collection[Key]) -> Standings:
+        """How these stand at an instant after this call. An epoch never assigned is missing. Raises FenceUnknown."""
+        # One for each caller: one that is cancelled must not take the answer from the others.
+        answer: asyncio.Future[Standings] = asyncio.get_running_loop().create_future()
+        self._asked.append((keys, answer))
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask())
-        # A caller that is cancelled must not take the answer from the others that wait for it.
-        return {key: await asyncio.shield(answer) for key, answer in answers.items()}
+        return await answer
 
     def access(self, certificate_id: UUID) -> Access | None:
         """The access as of the last look; None where there never was one. Raises SealBroken."""
@@ -68,21 +70,21 @@ class Fence:
 
     async def _ask(self) -> None:
         while self._asked:
-            asked, self._asked = self._asked, {}
+            asked, self._asked = self._asked, []
+            waiting = [answer for _, answer in asked]
             try:
-                found = await self._read(asked)
+                found = await self._read({key for keys, _ in asked for key in keys})
             except Exception as fault:  # whatever it is: nobody may wait for ever
                 if not isinstance(fault, AWAY):
                     log.exception("the fence failed on our side")
-                for answer in asked.values():
+                for answer in filter(_awaited, waiting):
                     answer.set_exception(FenceUnknown(f"the database does not answer ({type(fault).__name__})"))
-                    answer.exception()  # whoever waited may be gone: that nobody reads it is no error
             else:
-                for key, answer in asked.items():
-                    answer.set_result(found.get(key))
+                for answer in filter(_awaited, waiting):
+                    answer.set_result(found)
         self._asking = None
 
-    async def _read(self, keys: Collection[Key]) -> dict[Key, Standing]:
+    async def _read(self, keys: Collection[Key]) -> Standings:
         found = await self._standings(keys)
         changed = {
             certificate_id for (certificate_id, _), each in found.items() if self._version(certificate_id) != each.token_version
@@ -99,7 +101,7 @@ class Fence:
         held = self._held.get(certificate_id)
         return held.token_version if isinstance(held, Access) else None
 
-    async def _standings(self, keys: Collection[Key]) -> dict[Key, Standing]:
+    async def _standings(self, keys: Collection[Key]) -> Standings:
         """On a connection that is kept; one that was dropped meanwhile is made anew, since asking twice changes nothing."""
         try:
             return await standings(await self._connected(), keys, timeout_s=QUERY_S)
@@ -111,15 +113,21 @@ class Fence:
             await self._forget()
             raise
 
-    async def _connected(self) -> AsyncConnection:
-        if self._connection is None:
+    async def _connected(self) -> Any:
+        if self._driver is None:
             self._connection = await self.engine.connect()
-        return self._connection
+            self._driver = (await self._connection.get_raw_connection()).driver_connection
+        return self._driver
 
     async def _forget(self) -> None:
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._driver = self._connection, None, None
         if connection is not None:
             with suppress(*AWAY):
                 await connection.invalidate()
             with suppress(*AWAY):
                 await connection.close()
+
+
+def _awaited(answer: "asyncio.Future[Standings]") -> bool:
+    """Whether its caller was not cancelled meanwhile."""
+    return not answer.done()

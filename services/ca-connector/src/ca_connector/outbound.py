@@ -1,8 +1,6 @@
 """Calls to a CA: guarded, bounded, and honest about whether they were sent."""
 
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -82,7 +80,11 @@ class Outbound:
         host, path, exchanges = self._target(url)
         headers["Accept"] = "application/json"
         try:
-            with _traced(method, host, headers):
+            if trace.get_current_span().is_recording():
+                with tracer(__name__).start_as_current_span(f"{method} {host}", kind=SpanKind.CLIENT, record_exception=False):
+                    propagate.inject(headers)
+                    answer = await exchanges.ask(method, path, headers, body)
+            else:
                 answer = await exchanges.ask(method, path, headers, body)
         except NotSent as fault:
             _counted(host, "not-reached").inc()
@@ -109,17 +111,6 @@ class Outbound:
 
 
 _counted = cache(REQUESTS.labels)
-
-
-@contextmanager
-def _traced(method: str, host: str, headers: dict[str, str]) -> Iterator[None]:
-    """A span, and its header for the CA, where the trace is sampled; nothing where it is not."""
-    if not trace.get_current_span().is_recording():
-        yield
-        return
-    with tracer(__name__).start_as_current_span(f"{method} {host}", kind=SpanKind.CLIENT, record_exception=False):
-        propagate.inject(headers)
-        yield
 
 
 def _parsed(content: bytes, status: int) -> Any:

@@ -59,9 +59,7 @@ class Signing:
             while lane.waiting:
                 known = await self._known(lane)
                 turns = self._turns[known.certificate_authority_id if known else None]
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(WAIT_S):
-                        await turns.acquire()
+                if await _turn(turns):
                     try:
                         await self._one_turn(lane, hashes_per_call(known) if known else MAX_HASHES_PER_CALL)
                     finally:
@@ -85,6 +83,16 @@ class Signing:
             await self._fence.look([(lane.key[0], lane.waiting[0].item.epoch)])
             return self._fence.access(lane.key[0])
         return None
+
+
+async def _turn(turns: asyncio.Semaphore) -> bool:
+    """Whether the turn came in time."""
+    if not turns.locked():  # a time-out that is never needed would be set and taken back for every call
+        return await turns.acquire()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(WAIT_S):
+            return await turns.acquire()
+    return False
 
 
 def _too_long_ago() -> float:

@@ -12,6 +12,7 @@ from hosting.service_tokens import CallerNotAllowed, CallerUnknown, TokenVerifie
 
 PATH = "/internal/v1/signatures"
 GATEWAY = "signing-gateway"
+QUICK_S = 0.02  # most calls are over by then: whether the gateway still waits is watched from then on
 START = {
     "type": "http.response.start",
     "status": 200,
@@ -70,7 +71,13 @@ def _unreadable(fault: CallUnreadable) -> Response:
 
 async def _stream(reply: Reply, receive: Receive, send: Send) -> None:
     """Lines as they come, each flushed; ends early when the gateway goes away."""
-    watching = asyncio.create_task(_until_gone(reply, receive))
+    watching: asyncio.Task[None] | None = None
+
+    def watch() -> None:
+        nonlocal watching
+        watching = asyncio.create_task(_until_gone(reply, receive))
+
+    later = asyncio.get_running_loop().call_later(QUICK_S, watch)
     started = False
     try:
         while not reply.done:
@@ -80,7 +87,9 @@ async def _stream(reply: Reply, receive: Receive, send: Send) -> None:
                 started = True
             await send({"type": "http.response.body", "body": lines, "more_body": not reply.done})
     finally:
-        watching.cancel()
+        later.cancel()
+        if watching is not None:
+            watching.cancel()
         reply.abandon()
 
 
