@@ -52,6 +52,35 @@ async def test_a_retry_at_another_gateway_after_the_first_is_gone_gets_the_same_
     assert len(bed.authority.journal) == 1
 
 
+def expired(bed, a):
+    bed.told(a.grant(bed.certificate.certificate_id), state="expired", expired_reason="time")
+
+
+def inactive(bed, _a):
+    bed.told(bed.service, status="inactive", reason="operator")
+
+
+def suspended(bed, _a):
+    bed.told(bed.account, status="suspended")
+
+
+@pytest.mark.parametrize("happening", [expired, inactive, suspended])
+async def test_what_was_released_lawfully_is_had_again_after_the_access_ended_and_nothing_new_is(bed, a, happening):
+    first = await sign(bed, DIGESTS[0])
+    happening(bed, a)
+    assert await sign(bed, DIGESTS[0]) == first
+    assert bed.last["Idempotent-Replayed"] == "true"
+    assert (await sign(bed, DIGESTS[0], key='"another"'))[0] == 403
+    assert [told.count for told in bed.teller.told] == [1]
+
+
+async def test_a_client_service_that_is_deleted_gets_nothing_again(bed):
+    await sign(bed, DIGESTS[0])
+    bed.told(bed.service, status="deleted")
+    status, body = await sign(bed, DIGESTS[0])
+    assert (status, body["sinete_error"]) == (401, "token-invalid")
+
+
 async def test_what_is_sent_in_another_form_is_the_same_request(bed):
     first = await sign(bed, DIGESTS[0])
     assert await sign(bed, DIGESTS[0], clientData="other", operationMode=None, key=KEY.strip('"')) == first

@@ -80,6 +80,17 @@ async def test_signatures_can_be_fetched_later_and_again(bed, keys):
     assert [told.count for told in bed.teller.told] == [3]
 
 
+async def test_what_was_signed_before_the_access_ended_is_fetched_after_it_unless_the_client_service_is_deleted(bed):
+    response_id = await accepted(bed, DIGESTS[0])
+    async with working(bed):
+        first = await decided(bed, response_id)
+    bed.told(bed.service, status="inactive", reason="access-expired")
+    assert await poll(bed, response_id) == first
+    assert first[0] == 200
+    bed.told(bed.service.model_copy(update={"version": 7}), status="deleted")
+    assert (await poll(bed, response_id))[0] == 401
+
+
 async def test_what_one_gateway_accepted_another_signs_after_a_restart(bed, another):
     response_id = await accepted(bed, DIGESTS[0])
     bed.presence.cancel()
