@@ -1,9 +1,10 @@
+from datetime import UTC, datetime
 from itertools import permutations
 from uuid import UUID, uuid4
 
 import pytest
 
-from contracts import Certificate, UnreadableEvent
+from contracts import Certificate, TrustedClientCertificate, UnreadableEvent
 from signing_gateway.projections import Known
 
 
@@ -33,6 +34,22 @@ def test_a_deleted_service_logs_in_no_more(a):
     known.keep_service(service)
     known.keep_service(service.model_copy(update={"version": 2, "status": "deleted"}))
     assert known.service_of("erp") is None
+
+
+def test_a_client_certificate_identifies_the_service_that_named_it_last_as_that_was_last_told(a):
+    known, ends = Known(), datetime(2028, 11, 20, tzinfo=UTC)
+    listed = [TrustedClientCertificate(sha256="AB" * 32, valid_until=ends)]
+    one, another = (a.service(uuid4(), uuid4(), client_id=name, client_certificates=listed) for name in ("erp", "shop"))
+    for told in (one, another):
+        known.keep_service(told)
+    assert known.client_certificate("ab" * 32).service is known.service_of("shop")
+    assert known.client_certificate("ab" * 32).valid_until == ends
+    known.keep_service(one.model_copy(update={"version": 2, "client_certificates": []}))
+    assert known.client_certificate("ab" * 32).service is known.service_of("shop")
+    known.keep_service(another.model_copy(update={"version": 2}))
+    assert known.client_certificate("ab" * 32).service is known.service_of("shop")
+    known.keep_service(another.model_copy(update={"version": 3, "client_certificates": []}))
+    assert known.client_certificate("ab" * 32) is None
 
 
 def test_a_digest_that_is_no_hexadecimal_lets_nobody_in(a):

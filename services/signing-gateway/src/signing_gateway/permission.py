@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from sys import intern
-from types import MappingProxyType
 from typing import Literal
 from uuid import UUID
 
@@ -42,9 +41,6 @@ class KnownAccount(Struct, frozen=True, gc=False):
     def of(cls, told: Account) -> "KnownAccount":
         """From its telling."""
         return cls(told.version, told.status)
-
-
-NO_CERTIFICATES: Mapping[str, datetime] = MappingProxyType({})
 
 
 class KnownCertificate(Struct, frozen=True, gc=False):
@@ -131,7 +127,7 @@ class KnownService(Struct, frozen=True, gc=False):
     status: str
     reason: Literal["created", "operator", "access-expired"] | None
     activated_for_epoch: int
-    client_certificates: Mapping[str, datetime]  # SHA-256 in lower-case hexadecimal → when it ends; withdrawn ones are not there
+    client_certificates: tuple[str, ...]  # SHA-256 in lower-case hexadecimal; withdrawn ones are not there
     certificate_required: bool
     jwks: Sequence[Mapping[str, str]]  # public keys that verify its assertions
 
@@ -152,10 +148,17 @@ class KnownService(Struct, frozen=True, gc=False):
             told.status,
             told.reason,
             told.activated_for_epoch,
-            {each.sha256.lower(): each.valid_until for each in told.client_certificates} or NO_CERTIFICATES,
+            tuple([each.sha256.lower() for each in told.client_certificates]),  # a generator would take four times as long
             told.certificate_required,
             tuple(told.jwks),
         )
+
+
+class ClientCertificate(Struct, frozen=True, gc=False):
+    """A TLS client certificate that identifies one client service, as that was last told."""
+
+    service: KnownService
+    valid_until: datetime
 
 
 class KnownGrant(Struct, frozen=True, gc=False):

@@ -5,7 +5,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 from contracts import AccessGrant, Account, Certificate, ClientService, Told, UnreadableEvent
-from signing_gateway.permission import KnownAccount, KnownCertificate, KnownGrant, KnownService
+from signing_gateway.permission import ClientCertificate, KnownAccount, KnownCertificate, KnownGrant, KnownService
 
 
 class Versioned(Protocol):
@@ -49,7 +49,7 @@ class Newest(Generic[TState]):
 
 
 class Known:
-    """The four projections, fed by the state topics, and indexes of client ids and of client certificates."""
+    """The four projections, fed by the state topics, with the client ids and the TLS client certificates of services."""
 
     def __init__(self) -> None:
         self.accounts = Newest[KnownAccount]()
@@ -57,7 +57,7 @@ class Known:
         self.services = Newest[KnownService]()
         self.grants = Newest[KnownGrant]()
         self._by_client_id: dict[str, UUID] = {}
-        self._by_client_certificate: dict[str, UUID] = {}
+        self._client_certificates: dict[str, ClientCertificate] = {}
         self._ids: dict[UUID, UUID] = {}
 
     def once(self, one: UUID) -> UUID:
@@ -69,10 +69,9 @@ class Known:
         service_id = self._by_client_id.get(client_id)
         return self.services.get(service_id) if service_id else None
 
-    def service_of_certificate(self, sha256: str) -> KnownService | None:
-        """The one client service that the TLS client certificate with this fingerprint identifies."""
-        service_id = self._by_client_certificate.get(sha256)
-        return self.services.get(service_id) if service_id else None
+    def client_certificate(self, sha256: str) -> ClientCertificate | None:
+        """The TLS client certificate with this fingerprint, where it identifies a client service."""
+        return self._client_certificates.get(sha256)
 
     def spendable_epoch(self, certificate_id: UUID) -> int:
         """The epoch whose allowances may still be spent, 0 when none."""
@@ -103,8 +102,8 @@ class Known:
             self._unindex(before)
         if now.status != "deleted":
             self._by_client_id[now.client_id] = now.id
-            for sha256 in now.client_certificates:
-                self._by_client_certificate[sha256] = now.id
+            for sha256, each in zip(now.client_certificates, told.client_certificates, strict=True):
+                self._client_certificates[sha256] = ClientCertificate(now, each.valid_until)
 
     def forget_service(self, key: str) -> None:
         """A client service is gone."""
@@ -117,8 +116,8 @@ class Known:
         self._by_client_id.pop(service.client_id, None)
         for sha256 in service.client_certificates:
             # Should two services ever claim one certificate, it stays the one's that was told last.
-            if self._by_client_certificate.get(sha256) == service.id:
-                del self._by_client_certificate[sha256]
+            if (known := self._client_certificates.get(sha256)) and known.service is service:
+                del self._client_certificates[sha256]
 
     def apply(self) -> dict[type[Told], Callable[[Any], object]]:
         """What to do with each telling, for `messaging.StateTopics`."""

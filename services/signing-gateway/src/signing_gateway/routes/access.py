@@ -118,10 +118,10 @@ class Access:
             if service.certificate_required:
                 raise CertificateNeeded
             return
-        owner = self._known.service_of_certificate(shown)
-        if owner is None and not self._topics.caught_up:
+        known = self._known.client_certificate(shown)
+        if known is None and not self._topics.caught_up:
             raise NotCurrent
-        if owner is None or owner.id != service.id or owner.client_certificates[shown] <= self.real_time():
+        if known is None or known.service is not service or known.valid_until <= self.real_time():
             raise CertificateNotTheirs
 
     def certificate(self, service: KnownService) -> KnownCertificate | None:
