@@ -95,7 +95,7 @@ async def test_bad_input_is_refused(bed, path, asked):
 
 @pytest.fixture(scope="module")
 def document():
-    documents = Documents(None, TimestampAuthority(None, ""), 1, 1)
+    documents = Documents(None, TimestampAuthority(None, ""), max_body=1, max_documents=1, share=50)
     placing = SimpleNamespace(once=None, activations=None, orders=None)
     return api(None, None, placing, documents, None, addresses=Addresses("http://x"), max_hashes=1).openapi()
 
