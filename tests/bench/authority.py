@@ -4,47 +4,62 @@ import asyncio
 import os
 import re
 
-from tests.bench.bench import Bench
+import psutil
+from tests.bench.bench import Bench, Running
 from tests.bench.figure import Figure
+from tests.bench.load import Measured
 from tests.bench.material import made
 from tests.bench.signing import AT_ONCE, laid
 
 GRANTS = 100
 HASHES = 10
 ROUNDS = 3
-OPENSSL_S = 3
+SECONDS = 4.0
+OPENSSL_S = 2
 
 
 async def figures(bench: Bench) -> list[Figure]:
-    """Signatures a second through the whole platform ÷ what `openssl speed` makes on that core; the best of three pairs."""
-    cores = sorted(os.sched_getaffinity(0))
-    alone, others = cores[0], cores[1:] or cores
+    """Signatures a second through the whole platform ÷ what `openssl speed` makes on the same core, by the clock.
+
+    The best of the rounds ÷ the best of what openssl makes before, between and after them, while the authority rests: whoever
+    else uses the machine only ever takes from either.
+    """
+    cores = os.sched_getaffinity(0)
+    alone, *others = sorted(cores)
+    if not others:
+        raise RuntimeError("one core alone cannot be the authority's")
     material = made()
     material.write(bench.folder / "material")
     async with bench.platform("authority") as platform:
         bed = await laid(platform, material, GRANTS, "sign")
-        for process in platform.running:
-            process.pin(*([alone] if process.name == "stub" else others))
-        os.sched_setaffinity(0, others)  # and so whatever begins from here, as the load
         authority = next(process for process in platform.running if process.name == "stub")
-        best, beside = 0.0, {}
         try:
+            set_apart(authority, alone, others)
+            possible, runs = [await openssl_speed(alone)], []
             for _ in range(ROUNDS):
-                possible = await openssl_speed(alone)
-                busy = authority.cpu()
-                run = await bed.measured("gateway", hashes=HASHES, at_once=AT_ONCE)
-                busy = (authority.cpu() - busy) / (run.wall + 1)
-                rate = run.requests * HASHES / run.wall
-                if rate / possible >= best:
-                    best = rate / possible
-                    beside = {
-                        "signatures a second": f"{rate:,.0f}",
-                        "openssl": f"{possible:,.0f}",
-                        "the authority's core": f"{busy:.0%} busy with it",
-                    }
+                runs.append(await bed.measured("gateway", hashes=HASHES, at_once=AT_ONCE, seconds=SECONDS, pid=authority.pid))
+                possible.append(await openssl_speed(alone))
         finally:
             os.sched_setaffinity(0, cores)
-    return [Figure("real RSA-2048 keys, 10 hashes a request ÷ openssl speed", best, "ratio", 0.8, beside=beside)]
+    best = max(runs, key=_rate)
+    beside = {
+        "signatures a second": f"{_rate(best):,.0f}, of all rounds {_spread([_rate(run) for run in runs])}",
+        "openssl": f"{max(possible):,.0f}, of all rounds {_spread(possible)}",
+        "the authority's core": f"{best.cpu / best.wall:.0%} busy with it",
+    }
+    name = "real RSA-2048 keys, 10 hashes a request ÷ openssl speed"
+    return [Figure(name, _rate(best) / max(possible), "ratio", 0.8, beside=beside)]
+
+
+def set_apart(authority: Running, alone: int, others: list[int]) -> None:
+    """Gives one core to the authority and the others to whatever else was started: services, PostgreSQL, Kafka, and ourselves.
+
+    What they start later, as a connection's process or the load, stays where who started it is.
+    """
+    ourselves = psutil.Process()
+    for process in (ourselves, *ourselves.children(recursive=True)):
+        for thread in process.threads():
+            os.sched_setaffinity(thread.id, [alone] if process.pid == authority.pid else others)
 
 
 async def openssl_speed(core: int) -> float:
@@ -58,3 +73,11 @@ async def openssl_speed(core: int) -> float:
     if process.returncode != 0 or found is None:
         raise RuntimeError("openssl speed said nothing that can be read")
     return float(found[1])
+
+
+def _rate(run: Measured) -> float:
+    return run.requests * HASHES / run.wall
+
+
+def _spread(rates: list[float]) -> str:
+    return f"{min(rates):,.0f} to {max(rates):,.0f}"

@@ -16,6 +16,8 @@ import msgspec
 import uvicorn
 from tests.bench.material import Material, signature
 
+from hosting.request_head import BoundedHead
+
 JSON = [(b"content-type", b"application/json")]
 
 
@@ -81,7 +83,7 @@ def main() -> None:
     """See the module."""
     port, material, mode = int(sys.argv[1]), Material.read(Path(sys.argv[2])), sys.argv[3]
     app = StubCa(material, f"http://127.0.0.1:{port}", replay=mode == "replay")
-    uvicorn.run(app, host="127.0.0.1", port=port, lifespan="off", access_log=False, log_level="warning", http="httptools")
+    uvicorn.run(app, host="127.0.0.1", port=port, lifespan="off", access_log=False, log_level="warning", http=BoundedHead)
 
 
 if __name__ == "__main__":
