@@ -97,7 +97,7 @@ async def test_bad_input_is_refused(bed, path, asked):
 def document():
     documents = Documents(None, TimestampAuthority(None, ""), max_body=1, max_documents=1, share=50)
     placing = SimpleNamespace(once=None, activations=None, orders=None)
-    return api(None, None, placing, documents, None, addresses=Addresses("http://x"), max_hashes=1).openapi()
+    return api(None, None, placing, documents, None, failed_logins=None, addresses=Addresses("http://x"), max_hashes=1).openapi()
 
 
 def test_the_openapi_document_describes_what_a_client_sends(document):
