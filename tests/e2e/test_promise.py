@@ -1,17 +1,17 @@
 """The hard promise under crashes, two of each service beside each other: never one too many, none lost, nobody mailed twice."""
 
 import asyncio
-import json
 import os
 import signal
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import NamedTuple
+from dataclasses import replace
 
 import aiohttp
-import asyncpg
 import pytest
+from tests.promise.ground import Ground
+from tests.promise.invariants import Made, violations
 
 from contracts.topics import TOPICS
 from embedded.beside import beside, url
@@ -29,43 +29,13 @@ QUIET_S = 13  # a digest waits 10 s for what belongs to it
 SLEPT_S = 17  # longer than an allowance near the limit is good for
 
 
-class Books(NamedTuple):
-    """What the monitor's database says of one epoch."""
-
-    limit: int
-    settled: int
-    forfeited: int
-    reserved: int
-    applied: dict[str, int]
-
-
-async def books(stack: Stack, certificate_id: str, epoch: int) -> Books:
-    connection = await asyncpg.connect(stack.status["postgres"]["url"].rpartition("/")[0] + "/grant_monitor")
-    try:
-        where = "WHERE certificate_id::text = $1 AND epoch = $2"
-        row = await connection.fetchrow(f"SELECT * FROM grant_epoch {where}", certificate_id, epoch)
-        blocks = await connection.fetch(f"SELECT * FROM allowance {where}", certificate_id, epoch)
-    finally:
-        await connection.close()
-    applied = {str(block["allowance_id"]): int(block["applied"]) for block in blocks}
-    return Books(row["usage_limit"], row["settled"], row["forfeited"], row["reserved"], applied)
-
-
-async def prove(stack: Stack, certificate_id: str, epoch: int, received: list[str], journal: list[dict]) -> None:
+async def prove(
+    stack: Stack, certificate_id: str, epoch: int, received: list[Made], journal: tuple[Made, ...], *, lasting: bool
+) -> None:
     """Holds the CA's journal, what clients received, the topic and the database against each other, for one epoch."""
-    found = await books(stack, certificate_id, epoch)
-    assert found.settled + found.forfeited + found.reserved <= found.limit
-    assert len(journal) <= found.settled + found.forfeited + found.reserved, "every signature that the CA made is charged"
-    made = Counter(item["signature"] for item in journal)
-    assert not Counter(received) - made, "every signature received is one that the CA made"
-    assert len(received) <= sum(found.applied.values()), "every signature received is counted"
-    told: dict[str, int] = defaultdict(int)
-    for record in await every_record(stack.status["kafka"]["bootstrap"], ["signatures"]):
-        event = json.loads(record.value)
-        if (event["certificate_id"], event["epoch"]) == (certificate_id, epoch):
-            told[event["allowance_id"]] = max(told[event["allowance_id"]], event["total"])
-    assert len(received) <= sum(told.values()), "every signature received was told"
-    assert all(found.applied[allowance] >= total for allowance, total in told.items()), "what was told is counted"
+    ground = Ground(stack)
+    facts = await ground.epoch(certificate_id, epoch, journal, tuple(received), await ground.topic())
+    assert violations(replace(facts, lasting=lasting)) == []
 
 
 async def picture(stack: Stack) -> dict:
@@ -89,14 +59,20 @@ def beside_them(stack: Stack) -> Iterator[ExitStack]:
         yield running
 
 
-async def signed(client: Client, certificate_id: str, seed: str, received: list[str]) -> int:
+async def signed(client: Client, certificate_id: str, seed: str, received: list[Made]) -> int:
     """One attempt; the status, 0 where the gateway is not there."""
+    hashes = some_hashes(1, seed=seed)
     try:
-        status, body, _ = await client.sign(certificate_id, some_hashes(1, seed=seed))
+        status, body, _ = await client.sign(certificate_id, hashes)
     except (aiohttp.ClientError, TimeoutError):
         return 0
-    received.extend(body.get("signatures", []))
+    received.extend(zip(hashes, body.get("signatures", []), strict=False))
     return status
+
+
+async def signed_at_last(client: Client, certificate_id: str, hashes: list[str], within_s: float = 30) -> list[Made]:
+    """The hashes with their signatures, after as many attempts as it takes."""
+    return list(zip(hashes, await client.sign_at_last(certificate_id, hashes, within_s), strict=True))
 
 
 @pytest.mark.usefixtures("beside_them")
@@ -105,9 +81,9 @@ async def test_gateways_that_sleep_and_die_with_allowances_in_hand_never_exceed_
     certificate_id = limited["certificate_id"]
     credential = (await stack.issuer.get(f"certificates/{certificate_id}"))["credential_id"]
     first = Client(stack.url("signing-gateway"), limited["client_service"])
-    received += await first.sign_at_last(certificate_id, some_hashes(1))
+    received += await signed_at_last(first, certificate_id, some_hashes(1))
     second = Client(url(stack, "signing-gateway"), limited["client_service"])
-    received += await second.sign_at_last(certificate_id, some_hashes(1), within_s=60)
+    received += await signed_at_last(second, certificate_id, some_hashes(1), within_s=60)
 
     await stack.at_ca("POST", "mishaps", {"kind": "slow", "count": 1})
     sleeper = stack.pid("signing-gateway")
@@ -119,7 +95,7 @@ async def test_gateways_that_sleep_and_die_with_allowances_in_hand_never_exceed_
     assert await call == 503, "an allowance that is stale releases nothing"
 
     pids = [stack.pid("signing-gateway"), stack.pid("grant-monitor")]
-    await first.sign_at_last(certificate_id, some_hashes(1, seed="awake"))
+    received += await signed_at_last(first, certificate_id, some_hashes(1, seed="awake"))
     await stack.at_ca("POST", "mishaps", {"kind": "slow", "count": 2})
     calls = [asyncio.create_task(signed(first, certificate_id, f"killed {n}", received)) for n in range(2)]
     await asyncio.sleep(1)
@@ -136,18 +112,16 @@ async def test_gateways_that_sleep_and_die_with_allowances_in_hand_never_exceed_
     await until(used_up, what="the limit used up once the lost blocks' validity ended", within_s=60, every_s=1)
     access = await stack.access(certificate_id)
     assert access["expired_reason"] == "usage"
-    journal = await stack.journal(credential)
-    assert len(journal) <= 10
-    await prove(stack, certificate_id, 1, received, journal)
+    await prove(stack, certificate_id, 1, received, await Ground(stack).journal(credential), lasting=True)
 
 
 @pytest.mark.usefixtures("beside_them")
 async def test_expired_renewed_and_activated_through_kills_each_mail_comes_once(stack: Stack):
     demo = stack.demo
     certificate_id, service = demo["certificate_id"], f"client-services/{demo['client_service']['id']}"
-    received = await demo_client(stack).sign_at_last(certificate_id, some_hashes(2))
+    received = await signed_at_last(demo_client(stack), certificate_id, some_hashes(2))
     credential = (await stack.issuer.get(f"certificates/{certificate_id}"))["credential_id"]
-    old = await stack.journal(credential)
+    old = await Ground(stack).journal(credential)
     pids = [stack.pid(name) for name in ("grant-monitor", "notifier", "certificate-registry")]
     stack.clock("--advance", "60d")
     for pid in pids:
@@ -158,7 +132,7 @@ async def test_expired_renewed_and_activated_through_kills_each_mail_comes_once(
         return (await stack.issuer.get(service))["reason"] == "access-expired"
 
     await until(suspended, what="the client service suspended")
-    await prove(stack, certificate_id, 1, received, old)
+    await prove(stack, certificate_id, 1, received, old, lasting=False)
 
     renewal = await stack.issuer.post(f"certificates/{certificate_id}/renewals", {})
     victim = stack.pid("ca-connector")
@@ -175,7 +149,7 @@ async def test_expired_renewed_and_activated_through_kills_each_mail_comes_once(
     assert await suspended()
     await stack.issuer.patch(service, {"status": "active"})
     await asyncio.sleep(1)
-    received = await demo_client(stack).sign_at_last(certificate_id, some_hashes(3, seed="epoch 2"))
+    received = await signed_at_last(demo_client(stack), certificate_id, some_hashes(3, seed="epoch 2"))
 
     async def told() -> bool:
         about = [m for m in await stack.mails() if '"Invoices"' in m["subject"]]
@@ -185,7 +159,8 @@ async def test_expired_renewed_and_activated_through_kills_each_mail_comes_once(
     mails = Counter((m["to"], m["subject"]) for m in await stack.mails())
     assert set(mails.values()) == {1}, mails
     assert len(mails) == 2 * 4, "warned of and ended by usage; ended by time and renewed"
-    await prove(stack, certificate_id, 2, received, (await stack.journal(credential))[len(old) :])
+    made = (await Ground(stack).journal(credential))[len(old) :]
+    await prove(stack, certificate_id, 2, received, made, lasting=False)
 
 
 async def test_offsets_at_zero_and_every_topic_told_twice_change_nothing_and_mail_nobody(stack: Stack, beside_them: ExitStack):

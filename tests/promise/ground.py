@@ -11,13 +11,12 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from tests.promise.demand import Demand
-from tests.promise.fleet import Fleet
-from tests.promise.invariants import Block, Facts
+from tests.promise.invariants import Block, Facts, Made
 
 from contracts.topics import TOPICS
 from embedded.bus import every_record
 from embedded.ports import SERVICES
-from embedded.stack import Json
+from embedded.stack import Json, Stack
 
 OUTBOXES = ("grant_monitor", "certificate_registry", "ca_connector")
 WHERE = "WHERE certificate_id::text = $1 AND epoch = $2"
@@ -49,10 +48,10 @@ def told(events: Iterable[Json]) -> Mapping[tuple[str, int], Told]:
 class Ground:
     """The stack's PostgreSQL, Kafka and sandbox CA, looked at from outside."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self.fleet = fleet
-        self.postgres = fleet.status["postgres"]["url"].rpartition("/")[0]
-        self.kafka = fleet.status["kafka"]["bootstrap"]
+    def __init__(self, stack: Stack) -> None:
+        self.stack, status = stack, stack.status
+        self.postgres = status["postgres"]["url"].rpartition("/")[0]
+        self.kafka = status["kafka"]["bootstrap"]
 
     async def rows(self, database: str, query: str, *values: Any) -> list[Any]:
         """The rows of a query."""
@@ -103,24 +102,36 @@ class Ground:
 
     async def facts(self, demands: Iterable[tuple[Demand, str, int]], *, exact: bool, keys: bool) -> list[Facts]:
         """Of each demand with its credential and epoch."""
-        demands = list(demands)
-        topic = told(json.loads(record.value) for record in await every_record(self.kafka, ["signatures"]))
+        topic = await self.topic()
         found = []
-        for demand, credential, epoch in demands:
-            heard = topic[demand.certificate_id, epoch]
-            facts = await self._facts(demand, credential, epoch, exact=exact)
-            repeats = tuple(demand.repeats) if keys else ()
-            told_of = {"told": heard.totals, "told_applied": heard.applied, "unknown": heard.unknown}
-            found.append(replace(facts, **told_of, repeats=repeats))
+        for demand, credential, epoch in list(demands):
+            journal = tuple(each for each in await self.journal(credential) if each[0] in demand.asked)
+            facts = await self.epoch(demand.certificate_id, epoch, journal, tuple(demand.received), topic)
+            found.append(replace(facts, exact=exact, repeats=tuple(demand.repeats) if keys else ()))
         return found
 
-    async def _facts(self, demand: Demand, credential: str, epoch: int, *, exact: bool) -> Facts:
-        (row,) = await self.rows("grant_monitor", f"SELECT * FROM grant_epoch {WHERE}", demand.certificate_id, epoch)
-        blocks = await self.rows("grant_monitor", f"SELECT * FROM allowance {WHERE}", demand.certificate_id, epoch)
-        journal = await self.fleet.stack.journal(credential)
-        now = await asyncio.to_thread(lambda: self.fleet.stack.now)
+    async def topic(self) -> Mapping[tuple[str, int], Told]:
+        """What is told of each certificate and epoch."""
+        return told(json.loads(record.value) for record in await every_record(self.kafka, ["signatures"]))
+
+    async def journal(self, credential: str) -> tuple[Made, ...]:
+        """What the authority made with a credential."""
+        return tuple((each["hash"], each["signature"]) for each in await self.stack.journal(credential))
+
+    async def epoch(
+        self,
+        certificate_id: str,
+        epoch: int,
+        journal: tuple[Made, ...],
+        received: tuple[Made, ...],
+        topic: Mapping[tuple[str, int], Told],
+    ) -> Facts:
+        """Of one epoch, of which the authority made `journal` and clients `received`."""
+        (row,) = await self.rows("grant_monitor", f"SELECT * FROM grant_epoch {WHERE}", certificate_id, epoch)
+        blocks = await self.rows("grant_monitor", f"SELECT * FROM allowance {WHERE}", certificate_id, epoch)
+        now, heard = await asyncio.to_thread(lambda: self.stack.now), topic[certificate_id, epoch]
         return Facts(
-            certificate_id=demand.certificate_id,
+            certificate_id=certificate_id,
             epoch=epoch,
             limit=row["usage_limit"],
             settled=row["settled"],
@@ -131,9 +142,9 @@ class Ground:
             expires_at=row["expires_at"],
             now=now,
             blocks={str(each["allowance_id"]): Block(each["n"], each["applied"], each["state"]) for each in blocks},
-            journal=tuple((each["hash"], each["signature"]) for each in journal if each["hash"] in demand.asked),
-            received=tuple(demand.received),
-            told={},
-            told_applied={},
-            exact=exact,
+            journal=journal,
+            received=received,
+            told=heard.totals,
+            told_applied=heard.applied,
+            unknown=heard.unknown,
         )

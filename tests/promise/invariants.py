@@ -42,6 +42,7 @@ class Facts:
     told: Mapping[str, int]  # the greatest total that the topic tells of each allowance
     told_applied: Mapping[tuple[str, int], int]  # count of each event of what was applied, by its allowance and first number
     unknown: int = 0  # units that the topic tells of as perhaps signed
+    lasting: bool = True  # clients went on asking until all of the limit was gone; else the epoch was left, or ended by time
     exact: bool = False  # nothing happened that may cost units: exactly the limit has to be used
     repeats: Iterable[tuple[str, str]] = field(default=())  # keys whose retry was answered otherwise than the first time
 
@@ -76,8 +77,12 @@ def _judged(facts: Facts) -> Iterable[tuple[str, bool, str]]:
     yield "what is told is counted", bool(uncounted), uncounted
     uneven = facts.settled != applied and not facts.reserved
     yield "the count is the sum of the greatest totals", uneven, f"{facts.settled} are settled, the blocks add up to {applied}"
-    yield "everything comes back", facts.reserved > 0, f"{facts.reserved} are still in hand"
-    yield "demand that lasts reaches the limit", gone != facts.limit, f"{gone} of {facts.limit} are gone for good"
+    yield "everything comes back", facts.lasting and facts.reserved > 0, f"{facts.reserved} are still in hand"
+    yield (
+        "demand that lasts reaches the limit",
+        facts.lasting and gone != facts.limit,
+        f"{gone} of {facts.limit} are gone for good",
+    )
     yield "no false expiry", bool(false), false
     inexact = facts.exact and (facts.forfeited > 0 or facts.settled != facts.limit)
     lost = f"{facts.settled} of {facts.limit} are used, {facts.forfeited} forfeited"

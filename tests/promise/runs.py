@@ -53,7 +53,7 @@ class Storm:
 
     def __init__(self, fleet: Fleet, random: Random, say: Say) -> None:
         self.fleet, self.random, self.say = fleet, random, say
-        self.grants, self.ground = Grants(fleet), Ground(fleet)
+        self.grants, self.ground = Grants(fleet), Ground(fleet.stack)
 
     async def prepare(self) -> None:
         """Registers the certificates."""

@@ -39,6 +39,13 @@ def test_an_honest_run_breaks_nothing():
     assert violations(replace(HONEST, settled=4, forfeited=0, blocks=whole, exact=True, unknown=1)) == []
 
 
+def test_an_epoch_that_was_left_has_reached_no_limit_and_may_have_blocks_in_hand():
+    left = replace(HONEST, settled=2, forfeited=0, reserved=1, state="active", expired_reason=None, lasting=False)
+    left = replace(left, blocks={"a": Block(2, 2, "settled"), "b": Block(1, 0, "open")}, journal=made(1, 2), told={"a": 2})
+    assert violations(left) == []
+    assert {each.promise for each in violations(replace(left, journal=made(1, 2, 3, 4)))} == {"what is made is charged"}
+
+
 FALSIFIED = {
     "never more than the limit": {"journal": made(1, 2, 3, 4, 5)},
     "the ledger keeps the limit": {"forfeited": 2},
