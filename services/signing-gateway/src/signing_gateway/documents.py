@@ -9,6 +9,7 @@ import base64
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
@@ -103,6 +104,7 @@ class DocumentSigner:
     ) -> list[Signed]:
         """In the order of the papers. `judged` refuses, once all is ready, who may not call any more. Raises a refusal."""
         self._signer.permit(client_service_id)  # refused early: the rest is work
+        await asyncio.to_thread(import_module, "pyhanko.sign.signers")  # at the first document, hashes being signed meanwhile
         seal = Seal(chain_from(certificate.chain), algorithm)
         try:
             async with asyncio.timeout(PREPARING_S):

@@ -12,14 +12,6 @@ from itertools import pairwise
 from asn1crypto import algos, core, x509
 from asn1crypto import crl as asn1_crl
 from asn1crypto import ocsp as asn1_ocsp
-from pyhanko_certvalidator import CertificateValidator, ValidationContext
-from pyhanko_certvalidator.errors import (
-    CRLValidationError,
-    OCSPValidationError,
-    PathError,
-    RevokedError,
-    ValidationError,
-)
 
 from hosting import boottime
 from signing_gateway.document_refusals import CertificateRevoked, EvidenceAway
@@ -28,7 +20,6 @@ from signing_gateway.outside import NotReached, Outside
 KEPT_S = 300.0
 MOST_KEPT = 1_000
 MOST_OCSP, MOST_CRL = 64 * 1024, 20 * 1024 * 1024
-NOT_GOOD = (ValidationError, PathError, CRLValidationError, OCSPValidationError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -118,6 +109,9 @@ class Evidences:
 
 
 async def _judge(found: Evidence, purpose: str | None) -> None:
+    from pyhanko_certvalidator import CertificateValidator, ValidationContext
+    from pyhanko_certvalidator.errors import CRLValidationError, OCSPValidationError, PathError, RevokedError, ValidationError
+
     own, *others = found.certificates
     trust = ValidationContext(
         trust_roots=[found.certificates[-1]],
@@ -132,7 +126,7 @@ async def _judge(found: Evidence, purpose: str | None) -> None:
         await validator.async_validate_usage(set(), {purpose} if purpose else None)
     except RevokedError:
         raise CertificateRevoked(own.subject.human_friendly) from None
-    except NOT_GOOD as fault:
+    except (ValidationError, PathError, CRLValidationError, OCSPValidationError, ValueError) as fault:
         raise EvidenceAway(own.subject.human_friendly, " ".join(str(fault).split())[:200]) from None
 
 

@@ -1,17 +1,22 @@
-"""CMS signatures as PAdES and CAdES ask for them (EN 319 142-1, EN 319 122-1), around a value that somebody else makes."""
+"""CMS signatures as PAdES and CAdES ask for them (EN 319 142-1, EN 319 122-1), around a value that somebody else makes.
+
+pyHanko is imported by the first document, here as in `evidence` and `timestamps`: a gateway that signs hashes alone starts
+sooner and is smaller without it.
+"""
 
 import base64
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
 
 from asn1crypto import algos, cms, x509
-from pyhanko.sign.signers.pdf_cms import ExternalSigner, PdfCMSSignedAttributes
-from pyhanko.sign.timestamps import TimeStamper
-from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from signing_gateway.algorithms import SHA256, SHA384, SHA512, WITH_RSA, SigningAlgorithm
 from signing_gateway.evidence import Evidence
+
+if TYPE_CHECKING:
+    from pyhanko.sign.signers import ExternalSigner
 
 NAMES = {SHA256: "sha256", SHA384: "sha384", SHA512: "sha512"}
 ALLOWANCE = 4096  # bytes beside certificates, signature and timestamp: attributes, names, lengths
@@ -20,6 +25,14 @@ ALLOWANCE = 4096  # bytes beside certificates, signature and timestamp: attribut
 def chain_from(base64_der: Sequence[str]) -> list[x509.Certificate]:
     """The certificates, end entity first. Raises ValueError."""
     return [x509.Certificate.load(base64.b64decode(value), strict=True) for value in base64_der]
+
+
+class Timestamps(Protocol):
+    """Where timestamps come from, as pyHanko asks for them."""
+
+    async def async_timestamp(self, message_digest: bytes, md_algorithm: str) -> cms.ContentInfo:
+        """A token over a digest."""
+        ...
 
 
 class Seal:
@@ -42,16 +55,21 @@ class Seal:
 
     async def attributes(self, digest: bytes, *, pdf: bool, at: datetime) -> cms.CMSAttributes:
         """What is signed. In a PDF the signature dictionary tells the time (EN 319 142-1 §5.3), else an attribute."""
+        from pyhanko.sign.signers.pdf_cms import PdfCMSSignedAttributes
+
         settings = PdfCMSSignedAttributes(signing_time=None if pdf else at)
         signer = self._signer(b"")
         return await signer.signed_attrs(digest, self.hash_name, attr_settings=settings, use_pades=True, is_pdf_sig=pdf)
 
-    async def sealed(self, attributes: cms.CMSAttributes, signature: bytes, authority: TimeStamper | None) -> cms.ContentInfo:
+    async def sealed(self, attributes: cms.CMSAttributes, signature: bytes, authority: Timestamps | None) -> cms.ContentInfo:
         """The CMS, with a timestamp over the signature when there is an `authority`. Raises TimestampsAway."""
         signer = self._signer(signature)
         return await signer.async_sign_prescribed_attributes(self.hash_name, attributes, timestamper=authority)
 
-    def _signer(self, signature: bytes) -> ExternalSigner:
+    def _signer(self, signature: bytes) -> "ExternalSigner":
+        from pyhanko.sign.signers import ExternalSigner
+        from pyhanko_certvalidator.registry import SimpleCertificateStore
+
         registry = SimpleCertificateStore.from_certs(self.chain)
         return ExternalSigner(self.chain[0], registry, signature_value=signature, signature_mechanism=self._mechanism)
 

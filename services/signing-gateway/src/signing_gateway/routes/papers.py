@@ -9,7 +9,7 @@ import msgspec
 from signing_gateway.algorithms import DIGEST_BYTES
 from signing_gateway.documents import Digest, Level, Pdf
 from signing_gateway.pdf.jobs import Box, Word
-from signing_gateway.pdf.stamp import lacking
+from signing_gateway.pdf.lettering import lacking
 from signing_gateway.refusals import InvalidRequest
 from signing_gateway.routes.bodies import NAMES, digests_of
 

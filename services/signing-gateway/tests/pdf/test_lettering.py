@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from signing_gateway.pdf.stamp import LEADING, SIZES, fitted, lacking, shown, width
+from signing_gateway.pdf.lettering import LEADING, SIZES, fitted, lacking, shown, width
 
 PORTUGUESE = "Açorda à Évora: São João, órgão, «ação» nº 1.º — 10 €"
 
