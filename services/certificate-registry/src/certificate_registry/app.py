@@ -12,6 +12,7 @@ from certificate_registry.notifier import Notifier
 from certificate_registry.passwords import Passwords
 from certificate_registry.posting import Post, Postman
 from certificate_registry.reconcile import Reconcile
+from certificate_registry.rounds import rounds
 from certificate_registry.routes import Parts, http
 from certificate_registry.sealing import Sealer
 from certificate_registry.settings import Settings
@@ -52,12 +53,13 @@ def build(settings: Settings, clock: Clock) -> App:
     post = Post(Sealer(key.encode()), host_utc)
     handing_out = HandingOut(sessions, clock, issuer, post, settings.public_url) if issuer else None
     parts = Parts(sessions, clock, connector, Passwords(), settings.public_url, ticket_key, issues=issuer, invites=handing_out)
-    background: list[Work] = [hearing.run, relay.run, reconcile.run]
+    background: list[Work] = [hearing.run, relay.run, rounds(reconcile.once, every_s=2)]
     on_stop: list[Work] = [engine.dispose, calls.close, relay.stop, hearing.stop]
     if settings.notifier_url:
         to_notifier = InternalCalls(settings.notifier_url, audience="notifier", issuer=tokens, timeout_s=NOTIFIER_S)
         postman = Postman(sessions, post, Notifier(to_notifier), clock)
-        background += [postman.run, Calendar(sessions, post, clock, settings.public_url).run]
+        calendar = Calendar(sessions, post, clock, settings.public_url)
+        background += [rounds(postman.once, every_s=0.5), rounds(calendar.once, every_s=2)]
         on_stop.append(to_notifier.close)
     return App(
         name=SERVICE,

@@ -1,6 +1,5 @@
 """What time does to client certificates: warnings to operators, the end, and what is forgotten: unfetched files, contacts."""
 
-import asyncio
 from datetime import datetime
 from uuid import UUID
 
@@ -15,10 +14,9 @@ from certificate_registry.storage.tables import AccountRow, ClientServiceRow
 from certificate_registry.telling_operators import tell_operators
 from hosting import Clock
 from hosting.database import Sessions
-from observability import get_logger, untraced
+from observability import get_logger
 
 log = get_logger(__name__)
-EVERY_S = 2.0
 ACTOR = "certificate-registry"
 
 
@@ -27,13 +25,6 @@ class Calendar:
 
     def __init__(self, sessions: Sessions, post: Post, clock: Clock, public_url: str) -> None:
         self._sessions, self._post, self._clock, self._public_url = sessions, post, clock, public_url
-
-    async def run(self) -> None:
-        """For the life of the process."""
-        while True:
-            with untraced():
-                await self.once()
-            await asyncio.sleep(EVERY_S)
 
     async def once(self) -> None:
         """All that is due by now."""

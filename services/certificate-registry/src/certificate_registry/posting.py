@@ -1,6 +1,5 @@
 """Personal messages: put into a table by the transaction that decides them, handed on until the notifier has them."""
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -17,10 +16,9 @@ from contracts.messages import PersonalMessage
 from hosting import Clock
 from hosting.calls import CallNotSent, CallOutcomeUnknown, CallRefused
 from hosting.database import Sessions
-from observability import carried_on, get_logger, untraced
+from observability import carried_on, get_logger
 
 log = get_logger(__name__)
-EVERY_S = 0.5
 LONGEST_WAIT = timedelta(minutes=5)
 FINAL = frozenset({400, 413, 422})  # about the message itself; other refusals are about us, and pass
 
@@ -43,13 +41,6 @@ class Postman:
 
     def __init__(self, sessions: Sessions, post: Post, notifier: Notifier, clock: Clock) -> None:
         self._sessions, self._post, self._notifier, self._clock = sessions, post, notifier, clock
-
-    async def run(self) -> None:
-        """For the life of the process."""
-        while True:
-            with untraced():
-                await self.once()
-            await asyncio.sleep(EVERY_S)
 
     async def once(self) -> None:
         """Tries what is due. Killed in the middle, what was handed on is handed on again under its id."""

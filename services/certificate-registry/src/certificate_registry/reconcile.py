@@ -1,7 +1,5 @@
 """Walks that are open are asked after: a process that died between the CA's callback and the outcome loses nothing."""
 
-import asyncio
-
 from certificate_registry import walk
 from certificate_registry.connector import Connector
 from certificate_registry.outcomes import adopt, adopt_never_begun
@@ -10,10 +8,9 @@ from certificate_registry.storage.tables import WalkRow
 from hosting import Clock
 from hosting.calls import CallNotSent, CallOutcomeUnknown, CallRefused
 from hosting.database import Sessions
-from observability import get_logger, untraced
+from observability import get_logger
 
 log = get_logger(__name__)
-EVERY_S = 2.0
 
 
 class Reconcile:
@@ -21,13 +18,6 @@ class Reconcile:
 
     def __init__(self, sessions: Sessions, connector: Connector, clock: Clock, ticket_key: bytes) -> None:
         self._sessions, self._connector, self._clock, self._ticket_key = sessions, connector, clock, ticket_key
-
-    async def run(self) -> None:
-        """For the life of the process."""
-        while True:
-            with untraced():
-                await self.once()
-            await asyncio.sleep(EVERY_S)
 
     async def once(self) -> None:
         """Asks the connector for every open walk that is old enough not to be somebody's request under way."""
