@@ -3,10 +3,11 @@ from contextlib import suppress
 
 import pytest
 from fastapi import FastAPI
-from opentelemetry import trace
+from opentelemetry import baggage, trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from observability import Health, traceparent, traces
 from observability.http import REQUESTS, admin_app, public_health, traced
@@ -201,6 +202,49 @@ async def test_what_a_caller_left_out_is_left_out_and_what_it_traces_is_traced(a
         await ask(app, "/certificates/42", headers=[(b"traceparent", f"00-{0xABC:032x}-{0xDEF:016x}-{flag}".encode())])
     (span,) = spans()
     assert span.context.trace_id == 0xABC
+
+
+WANTED = (b"traceparent", f"00-{0xABC:032x}-{0xDEF:016x}-01".encode())
+
+
+async def test_what_strangers_want_traced_is_traced_within_the_share_and_keeps_their_id(ask, spans, monkeypatch):
+    told = []
+
+    async def calls_another(_scope, _receive, send):
+        told.append((traceparent(), baggage.get_all()))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    public = traced(calls_another, "signing-gateway", strangers=True)
+    for share, flag in ((0.0, "00"), (1.0, "01")):
+        monkeypatch.setattr(traces, "_share", share)
+        await ask(public, "/", headers=[WANTED, (b"tracestate", b"a=b"), (b"baggage", b"secret=1")])
+        parent, carried = told.pop()
+        assert parent.startswith(f"00-{0xABC:032x}-")
+        assert parent.endswith(f"-{flag}")
+        assert carried == {}
+    (span,) = spans()
+    assert (span.context.trace_id, span.parent.span_id, len(span.context.trace_state)) == (0xABC, 0xDEF, 0)
+
+
+async def test_what_strangers_do_not_want_traced_is_not(ask, app, spans):
+    unwanted = (WANTED[0], WANTED[1][:-1] + b"0")
+    await ask(traced(app._app, "signing-gateway", strangers=True), "/certificates/42", headers=[unwanted])
+    assert spans() == ()
+
+
+@pytest.mark.parametrize("header", [b"", b"x", b"00-" + b"0" * 32 + b"-" + b"0" * 16 + b"-01"])
+async def test_a_malformed_traceparent_counts_as_none(ask, app, spans, header):
+    await ask(app, "/certificates/42", headers=[(b"traceparent", header)])
+    (span,) = spans()
+    assert span.parent is None
+
+
+def test_of_what_strangers_want_traced_a_share_is_drawn_whatever_ids_they_choose(monkeypatch):
+    monkeypatch.setattr(traces, "_share", 0.25)
+    caller = SpanContext(1, 1, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))  # a low id is in every share
+    told = trace.set_span_in_context(NonRecordingSpan(caller))
+    assert 700 < sum(traces.taken_up(told, from_strangers=True)[1] for _ in range(4_000)) < 1_300
 
 
 def test_a_share_of_what_begins_is_chosen_and_what_is_chosen_is_sampled_whatever_the_share(monkeypatch):

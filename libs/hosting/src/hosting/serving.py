@@ -36,6 +36,7 @@ class App:
     routes: ASGIApp
     health: Health
     tls: TlsPort | None = None  # a public port over TLS
+    strangers: bool = False  # whether others than our services call it
     plain: bool = True  # whether there is a public port without TLS
     background: list[Work] = field(default_factory=list)  # each runs for the life of the process
     on_start: list[Work] = field(default_factory=list)
@@ -65,7 +66,7 @@ async def _live(build: Callable[[TSettings, Clock], App], settings: TSettings, c
     for step in app.on_start:
         await step()
     admin = _server(admin_app(app.health), settings.listen_host, settings.admin_port)
-    outside = _with_health(traced(app.routes, app.name), public_health(app.health))
+    outside = _with_health(traced(app.routes, app.name, strangers=app.strangers), public_health(app.health))
     public = [_server(outside, settings.listen_host, settings.listen_port)] if app.plain else []
     if app.tls:
         public.append(_server(outside, settings.listen_host, app.tls.port, app.tls))

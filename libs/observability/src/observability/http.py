@@ -4,7 +4,7 @@ from functools import cache
 from time import perf_counter
 from typing import Any
 
-from opentelemetry import propagate, trace
+from opentelemetry import propagate
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.propagators.textmap import Getter
 from opentelemetry.trace import SpanKind, Status, StatusCode
@@ -16,7 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from observability.health import Health
-from observability.traces import LEFT_OUT, begun, tracer
+from observability.traces import LEFT_OUT, begun, taken_up, tracer
 
 REQUESTS = Counter("http_requests_total", "HTTP requests answered", ["method", "route", "status"])
 DURATION = Histogram(
@@ -33,10 +33,13 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class traced:  # noqa: N801 - put on an application as a verb: traced(app, service)
-    """Traces and counts every request of `app`, by route template: never a path with ids, never a query string."""
+    """Traces and counts every request of `app`, by route template: never a path with ids, never a query string.
 
-    def __init__(self, app: ASGIApp, service: str) -> None:
-        self._app, self._service = app, service
+    `strangers` may call it: they are traced as our own share says, whatever they ask for.
+    """
+
+    def __init__(self, app: ASGIApp, service: str, *, strangers: bool = False) -> None:
+        self._app, self._service, self._strangers = app, service, strangers
         self._tracer = tracer(__name__)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,8 +50,8 @@ class traced:  # noqa: N801 - put on an application as a verb: traced(app, servi
         scope["fastapi.telemetry"] = None  # FastAPI would add a second span, with the path's ids and the query in it
         method = scope["method"] if scope["method"] in METHODS else "OTHER"
         if any(name == b"traceparent" for name, _ in scope["headers"]):
-            told = propagate.extract(scope["headers"], getter=_HEADERS)
-            sampled = trace.get_current_span(told).get_span_context().trace_flags.sampled
+            header = propagate.extract(scope["headers"], getter=_HEADERS)
+            told, sampled = taken_up(header, from_strangers=self._strangers)
         else:
             told, sampled = begun()
         if sampled:

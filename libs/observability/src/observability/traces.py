@@ -14,7 +14,17 @@ from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler, SamplingResult, TraceIdRatioBased
-from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, Tracer, TraceState, set_span_in_context
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    Status,
+    TraceFlags,
+    Tracer,
+    TraceState,
+    set_span_in_context,
+)
 from opentelemetry.util.types import Attributes
 
 from observability.redaction import HIDDEN, looks_secret, masked
@@ -65,6 +75,23 @@ def begun() -> tuple[Context, bool]:
         return Context({_CHOSEN: True}), True
     nobody = NonRecordingSpan(SpanContext(random.getrandbits(128) or 1, random.getrandbits(64) or 1, is_remote=False))
     return set_span_in_context(nobody, _NOTHING), False
+
+
+def taken_up(told: Context, *, from_strangers: bool) -> tuple[Context, bool]:
+    """What a caller began goes on here, traced if the caller says so. Answers as `begun`, which a malformed header comes to.
+
+    Of what strangers say the ids alone are kept. Tracing costs us, so our own share of what they want traced is; it is drawn
+    and not derived from the trace's id, which they choose as well.
+    """
+    caller = trace.get_current_span(told).get_span_context()
+    if not caller.is_valid:
+        return begun()
+    if not from_strangers:
+        return told, caller.trace_flags.sampled
+    sampled = caller.trace_flags.sampled and random.random() < _share  # noqa: S311 - as above
+    flags = TraceFlags(TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT)
+    kept = SpanContext(caller.trace_id, caller.span_id, is_remote=True, trace_flags=flags)
+    return set_span_in_context(NonRecordingSpan(kept), _NOTHING), sampled
 
 
 def left_out() -> bool:

@@ -65,6 +65,7 @@ def build(settings: Settings, clock: Clock) -> App:
         name=SERVICE,
         routes=http(parts),
         health=health,
+        strangers=True,
         background=background,
         on_stop=on_stop,
     )

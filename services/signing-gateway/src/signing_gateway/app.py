@@ -130,6 +130,7 @@ def build(settings: Settings, clock: Clock) -> App:
             plain=settings.plain_http,
         ),
         health=health,
+        strangers=True,
         tls=tls,
         plain=settings.plain_http or bool(settings.proxies),
         background=[
