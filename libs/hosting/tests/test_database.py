@@ -30,3 +30,18 @@ async def test_a_server_that_ends_our_connection_is_away_and_one_that_refuses_a_
             faults.append(fault)
     await engine.dispose()
     assert [is_away(fault) for fault in faults] == [True, False]
+
+
+@pytest.mark.integration
+async def test_connections_that_the_server_ended_while_they_lay_unused_are_replaced(fresh_database):
+    engine, other = open_engine(fresh_database, pool_size=1), open_engine(fresh_database, pool_size=1)
+    try:
+        async with engine.connect() as connection:
+            first = await connection.scalar(text("SELECT pg_backend_pid()"))
+        async with other.connect() as connection:
+            await connection.execute(text("SELECT pg_terminate_backend(:pid, 10000)"), {"pid": first})
+        async with engine.connect() as connection:
+            assert await connection.scalar(text("SELECT pg_backend_pid()")) != first
+    finally:
+        await engine.dispose()
+        await other.dispose()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from prometheus_client import Gauge
-from sqlalchemy import Row, delete, func, select, text, update
+from sqlalchemy import ARRAY, BigInteger, Row, any_, bindparam, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from contracts.envelope import headers_of
@@ -24,13 +24,21 @@ OLDEST = Gauge("outbox_oldest_seconds", "Age of the oldest event that waits in t
 
 LOCK = 0x4F_55_54_42
 BATCH = 500
-POLL_S = 0.1
+LOOK_S = 1.0  # for what others told that could not wake us: a command, an instance that died
+RETRY_S = 0.1
 OBSERVE_S = 2.0
 PURGE_S = 60.0
 PURGE_ROWS = 5_000
 KEPT = timedelta(days=1)
 SEND_S = 15.0
 STOP_S = 5.0
+
+_UNSENT = select(OUTBOX).where(OUTBOX.c.sent_at.is_(None)).order_by(OUTBOX.c.id).limit(BATCH)
+_MARKED = (
+    update(OUTBOX)
+    .where(OUTBOX.c.id == any_(bindparam("ids", type_=ARRAY(BigInteger))))
+    .values(sent_at=bindparam("when", type_=OUTBOX.c.sent_at.type))
+)
 
 
 class Relay:
@@ -61,7 +69,7 @@ class Relay:
         """Sends for ever; outages of the database or the broker are waited out."""
         producer = Producer(self._bootstrap, f"{self._service}-relay")
         self._ended.clear()
-        delay = POLL_S
+        delay = RETRY_S
         try:
             while True:
                 self._woken.clear()
@@ -75,33 +83,31 @@ class Relay:
                     await asyncio.sleep(delay)
                     delay = min(delay * 2, 5.0)
                     continue
-                delay = POLL_S
-                if sent < BATCH:
+                delay = RETRY_S
+                if sent is None or sent < BATCH:
                     if stopping:
                         return
-                    await self._waits()
+                    await self._waits(RETRY_S if sent is None else LOOK_S)
         finally:
             self._ended.set()
             await producer.close()
 
-    async def _waits(self) -> None:
+    async def _waits(self, at_most_s: float) -> None:
         try:
-            await asyncio.wait_for(self._woken.wait(), POLL_S)
+            await asyncio.wait_for(self._woken.wait(), at_most_s)
         except TimeoutError:
             return
 
-    async def _pass(self, producer: Producer) -> int:
-        """One batch; answers how many events were sent, 0 while another relay holds the lock."""
+    async def _pass(self, producer: Producer) -> int | None:
+        """One batch; answers how many events were sent, None while another relay holds the lock, which may not have seen ours."""
         async with self._engine.connect() as connection:
             await self._observe(connection)
             if not (await connection.execute(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": LOCK})).scalar():
-                return 0
-            unsent = select(OUTBOX).where(OUTBOX.c.sent_at.is_(None)).order_by(OUTBOX.c.id).limit(BATCH)
-            rows = (await connection.execute(unsent)).all()
+                return None
+            rows = (await connection.execute(_UNSENT)).all()
             if rows:
                 await producer.send([self._record(row) for row in rows], within_s=SEND_S)
-                marked = update(OUTBOX).where(OUTBOX.c.id.in_([row.id for row in rows])).values(sent_at=self._clock())
-                await connection.execute(marked)
+                await connection.execute(_MARKED, {"ids": [row.id for row in rows], "when": self._clock()})
             if await self._purge(connection) or rows:
                 await connection.commit()
             return len(rows)
