@@ -117,7 +117,7 @@ class Explorer:
 
     def monitor(self, monitor: Monitor) -> int:
         """The number of a monitor; what was told on the way is for the stateful test."""
-        grant = replace(monitor.grant, version=0, to_tell=False, told_at=None, next_due_at=None) if monitor.grant else None
+        grant = monitor.grant._replace(version=0, to_tell=False, told_at=None, next_due_at=None) if monitor.grant else None
         bare = replace(monitor, grant=grant, told=(), used=0)
         key = (grant, tuple(_epoch_key(e) for e in bare.epochs), tuple(sorted(_block_key(b) for b in bare.blocks)), bare.mends)
         number = self.monitors.of(key, bare)

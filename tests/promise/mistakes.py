@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from pytest import MonkeyPatch  # noqa: PT013 - not in a test
@@ -50,7 +50,7 @@ def _made(changes: tuple[Change, ...]) -> Iterator[None]:
 def _forfeit_with_refund(ledger: Any, allowance: Any) -> Any:
     if allowance.state != "open":
         return ledger, allowance
-    return ledger.close(allowance.n, allowance.applied, settled=allowance.applied), replace(allowance, state="forfeited")
+    return ledger.close(allowance.n, allowance.applied, settled=allowance.applied), allowance._replace(state="forfeited")
 
 
 def _settle_late_with_refund(ledger: Any, allowance: Any, applied: int) -> Any:
@@ -58,18 +58,18 @@ def _settle_late_with_refund(ledger: Any, allowance: Any, applied: int) -> Any:
         return grant_monitor.allowance.settle(ledger, allowance, applied)
     total = max(applied, allowance.applied)
     lost = allowance.n - allowance.applied
-    after = replace(ledger, settled=ledger.settled + total - allowance.applied, forfeited=ledger.forfeited - lost)
-    return after, replace(allowance, applied=total, state="settled")
+    after = ledger._replace(settled=ledger.settled + total - allowance.applied, forfeited=ledger.forfeited - lost)
+    return after, allowance._replace(applied=total, state="settled")
 
 
 def _settle_again(ledger: Any, allowance: Any, applied: int) -> Any:
-    return grant_monitor.allowance.settle(ledger, replace(allowance, state="open"), applied)
+    return grant_monitor.allowance.settle(ledger, allowance._replace(state="open"), applied)
 
 
 def _count_one_more(ledger: Any, allowance: Any, _total: int) -> Any:
     if allowance.state != "open" or allowance.applied == allowance.n:
         return ledger, allowance
-    return ledger.count(1), replace(allowance, applied=allowance.applied + 1)
+    return ledger.apply(1), allowance._replace(applied=allowance.applied + 1)
 
 
 def _answer_with_another_block(books: Books, want: Any, holder: str) -> Any:
@@ -80,7 +80,7 @@ def _answer_with_another_block(books: Books, want: Any, holder: str) -> Any:
 def _count_to_the_present_epoch(books: Books, event: SignatureApplied, at: Any) -> None:
     epoch = books.grants[event.certificate_id].epoch
     if (block := books.allowances.get(event.allowance_id)) is not None:
-        books.allowances[event.allowance_id] = replace(block, epoch=epoch)
+        books.allowances[event.allowance_id] = block._replace(epoch=epoch)
         COUNT(books, event.model_copy(update={"epoch": epoch}), at)
 
 

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -113,4 +112,4 @@ def test_a_forfeited_block_is_charged_in_full():
 def test_a_late_total_moves_units_from_forfeited_to_settled_and_refunds_none():
     ledger, block = count(*forfeit(*a_block()), 8)
     assert (ledger.settled, ledger.forfeited, ledger.left) == (8, 2, 990)
-    assert settle(ledger, block, 9)[0] == replace(ledger, settled=9, forfeited=1)
+    assert settle(ledger, block, 9)[0] == ledger._replace(settled=9, forfeited=1)

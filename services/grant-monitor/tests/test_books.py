@@ -218,7 +218,7 @@ def test_usage_is_counted_on_the_local_day_of_the_event(booked, make):
     books.count(make.applied(want, 2), datetime(2026, 11, 21, 12, 59, tzinfo=UTC))
     books.count(make.applied(want, 3), datetime(2026, 11, 21, 13, 0, tzinfo=UTC))
     days = {day: signatures for (_, _, day), signatures in books.used.items()}
-    assert days == {"2026-11-21": 2, "2026-11-22": 1}
+    assert days == {date(2026, 11, 21): 2, date(2026, 11, 22): 1}
 
 
 def test_a_late_event_counts_to_the_epoch_stamped_in_it(booked, make):

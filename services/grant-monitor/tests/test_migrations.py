@@ -6,8 +6,8 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import insert, update
 from sqlalchemy.exc import IntegrityError
 
-from grant_monitor.storage.rows import epoch_values, grant_values
-from grant_monitor.storage.tables import ACCESS_GRANT, GRANT_EPOCH, METADATA
+from grant_monitor.storage.rows import EPOCHS, GRANTS
+from grant_monitor.storage.tables import GRANT_EPOCH, METADATA
 from hosting.database import migrate
 
 pytestmark = pytest.mark.integration
@@ -40,8 +40,8 @@ async def test_the_database_itself_refuses_counts_that_cannot_be(database, chang
     certificate_id = uuid4()
     books = make.books(make.grant(certificate_id, limit=10))
     async with database.engine.begin() as connection:
-        await connection.execute(insert(ACCESS_GRANT), [grant_values(books.grants[certificate_id])])
-        await connection.execute(insert(GRANT_EPOCH), [epoch_values(books.current(certificate_id))])
+        for kept, record in (GRANTS, books.grants[certificate_id]), (EPOCHS, books.current(certificate_id)):
+            await connection.execute(insert(kept.new.table), [dict(zip(kept.new.names, kept.values(record), strict=True))])
     async with database.engine.connect() as connection:
         with pytest.raises(IntegrityError):
             await connection.execute(update(GRANT_EPOCH).values(change))

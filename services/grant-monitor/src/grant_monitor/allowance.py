@@ -4,9 +4,8 @@ The protocol is in ARCHITECTURE.md, "The hard promise". A block is charged in fu
 back what was not applied; one past its validity is forfeited and never given back, only told apart when a late total comes.
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from contracts import Draining, Granted, Want, WouldExceed
@@ -22,9 +21,11 @@ class UsageDiscrepancy(Exception):
     """Somebody tells of signatures that this ledger cannot have handed out. Nothing is counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Allowance:
-    """One block. `applied` is the greatest cumulative total heard of it; `not_after` is the host's unmoved time."""
+class Allowance(NamedTuple):
+    """One block, its fields in the order of the table's columns.
+
+    `applied` is the greatest cumulative total heard of it; `not_after` is the host's unmoved time.
+    """
 
     allowance_id: UUID
     certificate_id: UUID
@@ -96,10 +97,10 @@ def count(ledger: Ledger, allowance: Allowance, total: int) -> tuple[Ledger, All
     if allowance.state == "settled":
         raise UsageDiscrepancy(f"a total of {total} is told of a block settled at {allowance.applied}")
     if allowance.state == "forfeited":
-        return ledger.redeem(more), replace(allowance, applied=total)
+        return ledger.redeem(more), allowance._replace(applied=total)
     if total == allowance.n:
         return settle(ledger, allowance, total)
-    return ledger.count(more), replace(allowance, applied=total)
+    return ledger.apply(more), allowance._replace(applied=total)
 
 
 def settle(ledger: Ledger, allowance: Allowance, applied: int) -> tuple[Ledger, Allowance]:
@@ -111,7 +112,7 @@ def settle(ledger: Ledger, allowance: Allowance, applied: int) -> tuple[Ledger, 
         return count(ledger, allowance, applied)
     total = max(applied, allowance.applied)
     closed = ledger.close(allowance.n, allowance.applied, settled=total)
-    return closed, replace(allowance, applied=total, state="settled")
+    return closed, allowance._replace(applied=total, state="settled")
 
 
 def forfeit(ledger: Ledger, allowance: Allowance) -> tuple[Ledger, Allowance]:
@@ -120,4 +121,4 @@ def forfeit(ledger: Ledger, allowance: Allowance) -> tuple[Ledger, Allowance]:
         return ledger, allowance
     lost = allowance.n - allowance.applied
     closed = ledger.close(allowance.n, allowance.applied, settled=allowance.applied, forfeited=lost)
-    return closed, replace(allowance, state="forfeited")
+    return closed, allowance._replace(state="forfeited")

@@ -5,8 +5,8 @@ the order of events. Storage opens and closes them; routes, consumers and the pa
 """
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from uuid import UUID
 
 from contracts import (
@@ -27,7 +27,8 @@ from grant_monitor.ledger import Ledger
 from grant_monitor.warning import NoticeCalendar
 
 EpochKey = tuple[UUID, int]
-UsageDay = tuple[UUID, UUID, str]  # client service, certificate, local date in ISO 8601: sorts as rows are locked
+DEFAULT_CALENDAR = NoticeCalendar()
+UsageDay = tuple[UUID, UUID, date]  # client service, certificate, local date
 
 
 class EpochNotOpened(Exception):
@@ -50,7 +51,7 @@ class Books:
 
     def calendar(self, certificate_id: UUID) -> NoticeCalendar:
         """The days of the account whose certificate it is; the default's until the account is known."""
-        return self.calendars.get(certificate_id) or NoticeCalendar()
+        return self.calendars.get(certificate_id, DEFAULT_CALENDAR)
 
     def current(self, certificate_id: UUID) -> Epoch:
         """The epoch the certificate's grant is at."""
@@ -70,9 +71,9 @@ class Books:
             if (ended := old.due_expiry(granted.granted_at)) is not None:
                 self._expire(old, ended)
             elif old.active:
-                self._tell("superseded", replace(old, state="superseded"))
+                self._tell("superseded", old._replace(state="superseded"))
         before = self.grants.get(certificate_id) or Grant(certificate_id, granted.epoch)
-        self.grants[certificate_id] = replace(before, epoch=granted.epoch)
+        self.grants[certificate_id] = before._replace(epoch=granted.epoch)
         self._tell("opened", Epoch.of(granted))
         self.review(certificate_id)
 
@@ -95,7 +96,7 @@ class Books:
         if (expiry := epoch.due_expiry(self.now)) is not None:
             self._expire(epoch, expiry)
         elif (warned := epoch.warning_due(self.now, self.calendar(certificate_id))) is not None:
-            self._tell("warned", replace(epoch, warned=warned))
+            self._tell("warned", epoch._replace(warned=warned))
 
     def answer(self, want: Want, holder: str) -> Answer:
         """What a gateway that wants a block is told. Asked again while the block is open, the answer is the same."""
@@ -168,7 +169,7 @@ class Books:
             return
         self._book(ledger, after)
         if more := after.applied - before.applied:
-            day = self.calendar(after.certificate_id).date(at).isoformat()
+            day = self.calendar(after.certificate_id).date(at)
             self.used[after.client_service_id, after.certificate_id, day] += more
         if before.state == "open" != after.state and (blocks := self.open_blocks.get((after.certificate_id, after.epoch))):
             blocks[after.holder] -= 1
@@ -176,22 +177,22 @@ class Books:
 
     def _book(self, ledger: Ledger, allowance: Allowance) -> None:
         key = allowance.certificate_id, allowance.epoch
-        shown = _shown(self.epochs[key])
-        self.epochs[key] = replace(self.epochs[key], ledger=ledger)
+        before = self.epochs[key]
+        self.epochs[key] = before._replace(ledger=ledger)
         self.allowances[allowance.allowance_id] = allowance
         grant = self.grants[allowance.certificate_id]
-        if grant.epoch == allowance.epoch and _shown(self.epochs[key]) != shown:
-            self.grants[grant.certificate_id] = replace(grant, to_tell=True)
+        if not grant.to_tell and grant.epoch == allowance.epoch and _shown(ledger) != _shown(before.ledger):
+            self.grants[grant.certificate_id] = grant._replace(to_tell=True)
 
     def _expire(self, epoch: Epoch, expiry: Expiry) -> None:
         self.grants[epoch.certificate_id] = self.grants[epoch.certificate_id].with_expired(expiry)
-        self._tell("expired", replace(epoch, state="expired", expired_reason=expiry.reason))
+        self._tell("expired", epoch._replace(state="expired", expired_reason=expiry.reason))
 
     def _tell(self, cause: Cause, epoch: Epoch) -> None:
         """The changed epoch is kept, and told under the next version."""
         self.epochs[epoch.certificate_id, epoch.number] = epoch
         grant = self.grants[epoch.certificate_id]
-        told = replace(grant, version=grant.version + 1, to_tell=False, told_at=self.host_now)
+        told = grant._replace(version=grant.version + 1, to_tell=False, told_at=self.host_now)
         self.grants[epoch.certificate_id] = told
         self.told.append(told.told(cause, epoch, self.calendar(epoch.certificate_id)))
 
@@ -202,14 +203,13 @@ class Books:
 
     def finish(self) -> None:
         """The last thing before closing: what was counted is told where that is due, and each next due instant is set."""
-        for certificate_id in self.grants:
-            if self.grants[certificate_id].to_tell and self.grants[certificate_id].quiet(self.host_now):
+        for certificate_id, grant in list(self.grants.items()):
+            if grant.to_tell and grant.quiet(self.host_now):
                 self.tell_again(certificate_id)
-            grant = self.grants[certificate_id]
             due = self.current(certificate_id).next_due(self.now, self.calendar(certificate_id))
             if due != grant.next_due_at:
-                self.grants[certificate_id] = replace(grant, next_due_at=due)
+                self.grants[certificate_id] = self.grants[certificate_id]._replace(next_due_at=due)
 
 
-def _shown(epoch: Epoch) -> tuple[int, int, bool]:
-    return epoch.ledger.used, epoch.ledger.forfeited, epoch.ledger.draining
+def _shown(ledger: Ledger) -> tuple[int, int, bool]:
+    return ledger.used, ledger.forfeited, ledger.draining

@@ -1,14 +1,13 @@
 """Access grants: one epoch after the other of a certificate, each active until it expires or the next supersedes it. Pure."""
 
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 from uuid import UUID
 
 from contracts import AccessGrant, CaAccessGranted, Expiry, Warned
 from contracts.access_grants import ExpiredReason
 from grant_monitor.ledger import Ledger
-from grant_monitor.warning import Crossings, NoticeCalendar, next_daily, warned_now
+from grant_monitor.warning import NOT_WARNED, Crossings, NoticeCalendar, next_daily, warned_now
 
 TOLD_EVERY = timedelta(seconds=2)  # what is counted, at most: of real time
 Cause = Literal["opened", "warned", "expired", "superseded", "counted"]
@@ -19,8 +18,7 @@ def plausible(instant: datetime) -> bool:
     return 2000 <= instant.year < 9000
 
 
-@dataclass(frozen=True, slots=True)
-class Epoch:
+class Epoch(NamedTuple):
     """One permission period: its policy as stamped when it was granted, its count, its end."""
 
     certificate_id: UUID
@@ -32,7 +30,7 @@ class Epoch:
     ledger: Ledger
     state: Literal["active", "expired", "superseded"] = "active"
     expired_reason: ExpiredReason | None = None
-    warned: Warned = field(default_factory=Warned)
+    warned: Warned = NOT_WARNED
 
     @classmethod
     def of(cls, granted: CaAccessGranted) -> Self:
@@ -83,8 +81,7 @@ class Epoch:
         return min(due)
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """What a certificate's epochs have in common. `last_expired` only moves forward, whatever arrives later."""
 
     certificate_id: UUID
@@ -99,7 +96,7 @@ class Grant:
         """The newest epoch that ended is remembered; an older or repeated one changes nothing."""
         if self.last_expired is not None and self.last_expired.epoch >= expiry.epoch:
             return self
-        return replace(self, last_expired=expiry)
+        return self._replace(last_expired=expiry)
 
     def quiet(self, host_now: datetime) -> bool:
         """It was not told within 2 s, so that what was counted may be told now."""

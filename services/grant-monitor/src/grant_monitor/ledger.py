@@ -2,17 +2,18 @@
 
 Every unit of the limit is in exactly one place: settled, forfeited, reserved or free. `counted` is the part of what is
 reserved that events have told as applied.
+
+Records of the domain are named tuples: as unchangeable as a frozen data class, and made and changed in a third of the time,
+which is most of what counting an event takes.
 """
 
-from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
 NEAR_UNITS = 10_000
 NEAR_SHARE = 100  # one hundredth of the limit
 
 
-@dataclass(frozen=True, slots=True)
-class Ledger:
+class Ledger(NamedTuple):
     """Signatures of one epoch. `settled + forfeited + reserved` never exceeds `usage_limit`; the database checks it too."""
 
     usage_limit: int
@@ -57,16 +58,15 @@ class Ledger:
 
     def hand_out(self, n: int) -> Self:
         """A block of n is charged in full."""
-        return replace(self, reserved=self.reserved + n)
+        return self._replace(reserved=self.reserved + n)
 
-    def count(self, more: int) -> Self:
+    def apply(self, more: int) -> Self:
         """Events told `more` of an open block as applied."""
-        return replace(self, counted=self.counted + more)
+        return self._replace(counted=self.counted + more)
 
     def close(self, n: int, counted: int, *, settled: int, forfeited: int = 0) -> Self:
         """A block of n leaves the hand, `counted` of it told before; what is neither settled nor forfeited is free again."""
-        return replace(
-            self,
+        return self._replace(
             reserved=self.reserved - n,
             counted=self.counted - counted,
             settled=self.settled + settled,
@@ -75,4 +75,4 @@ class Ledger:
 
     def redeem(self, more: int) -> Self:
         """`more` of a forfeited block turns out to have been applied."""
-        return replace(self, settled=self.settled + more, forfeited=self.forfeited - more)
+        return self._replace(settled=self.settled + more, forfeited=self.forfeited - more)

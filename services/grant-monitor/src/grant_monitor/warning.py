@@ -5,16 +5,16 @@ none later on the day of a crossing; one missed while we were down is told once,
 """
 
 import datetime as dt
-from dataclasses import dataclass
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from contracts import Warned
 
 DEFAULT_ZONE = ZoneInfo("Europe/Lisbon")
+NOT_WARNED = Warned()
 
 
-@dataclass(frozen=True, slots=True)
-class NoticeCalendar:
+class NoticeCalendar(NamedTuple):
     """An account's days: its time zone, and the local hour at which daily warnings are due."""
 
     zone: ZoneInfo = DEFAULT_ZONE
@@ -34,8 +34,7 @@ class NoticeCalendar:
         return dt.datetime.combine(day, dt.time(self.notice_hour), self.zone).astimezone(dt.UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Crossings:
+class Crossings(NamedTuple):
     """Which thresholds are passed: `time`, within the warning window; `usage`, over the share of the limit."""
 
     time: bool
@@ -44,14 +43,13 @@ class Crossings:
 
 def warned_now(warned: Warned, crossings: Crossings, now: dt.datetime, calendar: NoticeCalendar) -> Warned | None:
     """`warned` with what is owed at `now` given today; None where nothing is owed."""
-    today = calendar.date(now)
     given: dict[str, dt.date] = {}
     if crossings.time and warned.crossing_time is None:
-        given["crossing_time"] = today
+        given["crossing_time"] = calendar.date(now)
     if crossings.usage and warned.crossing_usage is None:
-        given["crossing_usage"] = today
+        given["crossing_usage"] = calendar.date(now)
     if not given:
-        day = _next_day(warned, today)
+        day = _next_day(warned, now, calendar)
         if day is None or now < calendar.notice_instant(day):
             return None
         given["daily"] = day
@@ -60,11 +58,13 @@ def warned_now(warned: Warned, crossings: Crossings, now: dt.datetime, calendar:
 
 def next_daily(warned: Warned, now: dt.datetime, calendar: NoticeCalendar) -> dt.datetime | None:
     """The instant at which the next daily warning is due, past where today's is overdue; None before any crossing."""
-    day = _next_day(warned, calendar.date(now))
+    day = _next_day(warned, now, calendar)
     return None if day is None else calendar.notice_instant(day)
 
 
-def _next_day(warned: Warned, today: dt.date) -> dt.date | None:
+def _next_day(warned: Warned, now: dt.datetime, calendar: NoticeCalendar) -> dt.date | None:
     """The next local date that is owed a daily warning: later than any warning given, and none that is over."""
+    if warned is NOT_WARNED:  # as most are
+        return None
     given = [day for day in (warned.crossing_time, warned.crossing_usage, warned.daily) if day is not None]
-    return max(max(given) + dt.timedelta(days=1), today) if given else None
+    return max(max(given) + dt.timedelta(days=1), calendar.date(now)) if given else None

@@ -1,60 +1,82 @@
-"""Many rows in one statement: a column's values are one array parameter, so that any number of rows shares a text and a plan."""
+"""Many rows, of several tables, in one statement and so in one round trip to the server, which costs more than its work.
 
-from collections.abc import Mapping, Sequence
+A column's values are one array parameter, so that any number of rows shares a text and a plan, made once.
+"""
+
+from collections.abc import Collection
 from functools import cache
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ARRAY, Table, Update, bindparam, column, func, select, update
+from sqlalchemy import ARRAY, ColumnElement, Select, Table, Update, any_, bindparam, column, func, literal, select, update
 from sqlalchemy.dialects.postgresql import Insert, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.selectable import TableValuedAlias
 
-Rows = Sequence[Mapping[str, Any]]
+Names = tuple[str, ...]
+Rows = Collection[tuple[Any, ...]]
 
 
-async def insert_rows(session: AsyncSession, table: Table, rows: Rows) -> None:
-    """Inserts rows that all name the same columns."""
-    if rows:
-        await session.execute(_inserted(table, tuple(rows[0])), _arrays(rows))
+class Way(NamedTuple):
+    """How rows of some columns of a table are written. The caller holds the rows that it updates.
+
+    `add` inserts; where a row is there, it adds `amount` to it and replaces the columns named. It locks in the rows' order.
+    """
+
+    how: Literal["insert", "update", "add"]
+    table: Table
+    names: Names
+    amount: str = ""
+    replaced: Names = ()
+
+    def parameter(self, name: str) -> str:
+        """What the array of a column's values is called."""
+        return f"{self.how}_{self.table.name}_{len(self.names)}_{name}"
 
 
-async def update_rows(session: AsyncSession, table: Table, rows: Rows) -> None:
-    """Updates the rows that these name by the primary key, all in the same columns. The caller has locked them."""
-    if rows:
-        await session.execute(_updated(table, tuple(rows[0])), _arrays(rows))
+async def write(session: AsyncSession, *parts: tuple[Way, Rows]) -> None:
+    """Writes the rows, each a tuple of the values of its way's columns. No row may be among them twice."""
+    filled = [(way, rows) for way, rows in parts if rows]
+    if not filled:
+        return
+    values = {
+        way.parameter(name): of_column
+        for way, rows in filled
+        for name, of_column in zip(way.names, zip(*rows, strict=True), strict=True)
+    }
+    await session.execute(_together(tuple(way for way, _ in filled)), values)
 
 
-async def add_rows(session: AsyncSession, table: Table, rows: Rows, amount: str, *replaced: str) -> None:
-    """Inserts rows; where one is there, adds its `amount` and replaces the columns named. Locks are taken in the rows' order."""
-    if rows:
-        await session.execute(_added(table, tuple(rows[0]), amount, replaced), _arrays(rows))
+def among(of: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+    """Whether a column's value is one of those in the parameter `name`."""
+    return of == any_(bindparam(name, type_=ARRAY(of.type)))
 
 
-def _arrays(rows: Rows) -> dict[str, list[Any]]:
-    return {f"all_{name}": [row[name] for row in rows] for name in rows[0]}
+@cache
+def _together(ways: tuple[Way, ...]) -> Select[int]:
+    made = {"insert": _inserted, "update": _updated, "add": _added}
+    return select(literal(1)).add_cte(*(made[way.how](way).cte(f"part_{n}") for n, way in enumerate(ways)))
 
 
-def _arriving(table: Table, names: Sequence[str]) -> TableValuedAlias:
-    arrays = (bindparam(f"all_{name}", type_=ARRAY(table.c[name].type)) for name in names)
-    columns = (column(name, table.c[name].type) for name in names)
+def _arriving(way: Way) -> TableValuedAlias:
+    arrays = (bindparam(way.parameter(name), type_=ARRAY(way.table.c[name].type)) for name in way.names)
+    columns = (column(name, way.table.c[name].type) for name in way.names)
     return func.unnest(*arrays).table_valued(*columns, with_ordinality="place").render_derived()
 
 
-@cache
-def _inserted(table: Table, names: tuple[str, ...]) -> Insert:
-    arriving = _arriving(table, names)
-    return insert(table).from_select(list(names), select(*(arriving.c[name] for name in names)).order_by(arriving.c.place))
+def _inserted(way: Way) -> Insert:
+    arriving = _arriving(way)
+    rows = select(*(arriving.c[name] for name in way.names)).order_by(arriving.c.place)
+    return insert(way.table).from_select(list(way.names), rows)
 
 
-@cache
-def _added(table: Table, names: tuple[str, ...], amount: str, replaced: tuple[str, ...]) -> Insert:
-    row = _inserted(table, names)
-    change = {amount: table.c[amount] + row.excluded[amount], **{name: row.excluded[name] for name in replaced}}
-    return row.on_conflict_do_update(index_elements=list(table.primary_key), set_=change)
+def _added(way: Way) -> Insert:
+    row = _inserted(way)
+    change = {way.amount: way.table.c[way.amount] + row.excluded[way.amount]}
+    change |= {name: row.excluded[name] for name in way.replaced}
+    return row.on_conflict_do_update(index_elements=list(way.table.primary_key), set_=change)
 
 
-@cache
-def _updated(table: Table, names: tuple[str, ...]) -> Update:
-    arriving, keys = _arriving(table, names), table.primary_key.columns
-    changed = {name: arriving.c[name] for name in names if name not in keys}
-    return update(table).where(*(key == arriving.c[key.name] for key in keys)).values(changed)
+def _updated(way: Way) -> Update:
+    arriving, keys = _arriving(way), way.table.primary_key.columns
+    changed = {name: arriving.c[name] for name in way.names if name not in keys}
+    return update(way.table).where(*(key == arriving.c[key.name] for key in keys)).values(changed)

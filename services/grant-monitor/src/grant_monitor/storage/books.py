@@ -5,30 +5,63 @@ The lock is on `access_grant`; an epoch and its allowances are only written by w
 """
 
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ARRAY, ColumnElement, Table, Uuid, any_, func, literal, or_, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from grant_monitor.allowance import SWEPT_AFTER
+from grant_monitor.allowance import SWEPT_AFTER, Allowance
 from grant_monitor.books import Books
 from grant_monitor.grant import Cause
 from grant_monitor.metrics import EXPIRY_EFFECT_DELAY
-from grant_monitor.storage.arrays import insert_rows, update_rows
-from grant_monitor.storage.rows import allowance_of, allowance_values, epoch_of, epoch_values, grant_of, grant_values
+from grant_monitor.storage.arrays import among, write
+from grant_monitor.storage.rows import ALLOWANCES, EPOCHS, GRANTS, epoch_of, grant_of
 from grant_monitor.storage.tables import ACCESS_GRANT, ACCOUNT, ALLOWANCE, CERTIFICATE, GRANT_EPOCH
-from grant_monitor.storage.usage import add_usage
+from grant_monitor.storage.usage import usage_to_add
 from grant_monitor.warning import NoticeCalendar
 from messaging import put
 from observability import get_logger
 
 log = get_logger(__name__)
 Lock = Literal["wait", "skip", "held", "none"]
+
+_GRANTS = select(ACCESS_GRANT).where(among(ACCESS_GRANT.c.certificate_id, "certificates"))
+_IN_ORDER = _GRANTS.order_by(ACCESS_GRANT.c.certificate_id)
+_LOCKED = {
+    "wait": _IN_ORDER.with_for_update(),
+    "skip": _IN_ORDER.with_for_update(skip_locked=True),
+    "held": _GRANTS,
+    "none": _GRANTS,
+}
+_EPOCHS = (
+    select(
+        GRANT_EPOCH,
+        ACCOUNT.c.zone,
+        ACCOUNT.c.notice_hour,
+        or_(CERTIFICATE.c.status == "deleted", ACCOUNT.c.status == "deleted"),
+    )
+    .outerjoin(CERTIFICATE, CERTIFICATE.c.certificate_id == GRANT_EPOCH.c.certificate_id)
+    .outerjoin(ACCOUNT, ACCOUNT.c.account_id == CERTIFICATE.c.account_id)
+    .where(among(GRANT_EPOCH.c.certificate_id, "certificates"), among(GRANT_EPOCH.c.epoch, "numbers"))
+)
+_BLOCKS = select(ALLOWANCE).where(among(ALLOWANCE.c.allowance_id, "ids"))
+_OVERDUE = select(ALLOWANCE).where(
+    among(ALLOWANCE.c.certificate_id, "certificates"),
+    ALLOWANCE.c.state == "open",
+    ALLOWANCE.c.not_after < bindparam("overdue_at", type_=ALLOWANCE.c.not_after.type),
+)
+_OPEN_BLOCKS = (
+    select(ALLOWANCE.c.certificate_id, ALLOWANCE.c.epoch, ALLOWANCE.c.holder, func.count())
+    .where(among(ALLOWANCE.c.certificate_id, "certificates"), ALLOWANCE.c.state == "open")
+    .group_by(ALLOWANCE.c.certificate_id, ALLOWANCE.c.epoch, ALLOWANCE.c.holder)
+)
+_OWNERS = select(ALLOWANCE.c.certificate_id).where(among(ALLOWANCE.c.allowance_id, "ids"))
 
 
 @asynccontextmanager
@@ -52,10 +85,13 @@ async def books_of(
     before = dict(books.grants), dict(books.epochs), dict(books.allowances)
     yield books
     books.finish()
-    await _save(session, ACCESS_GRANT, before[0], books.grants, grant_values)
-    await _save(session, GRANT_EPOCH, before[1], books.epochs, epoch_values)
-    await _save(session, ALLOWANCE, before[2], books.allowances, allowance_values)
-    await add_usage(session, books.used)
+    await write(
+        session,
+        *GRANTS.changes(before[0], books.grants),
+        *EPOCHS.changes(before[1], books.epochs),
+        *ALLOWANCES.changes(before[2], books.allowances),
+        *usage_to_add(books.used),
+    )
     if books.told:
         await put(session, *books.told, at=now)
         _say(books)
@@ -76,77 +112,50 @@ async def opened(
     books = Books(now, host_now)
     if not certificates:
         return books
-    query = select(ACCESS_GRANT).where(_among(ACCESS_GRANT.c.certificate_id, certificates))
-    if lock in {"wait", "skip"}:
-        query = query.order_by(ACCESS_GRANT.c.certificate_id).with_for_update(skip_locked=lock == "skip")
-    books.grants = {row.certificate_id: grant_of(row) for row in await session.execute(query)}
+    found = await session.execute(_LOCKED[lock], {"certificates": list(certificates)})
+    books.grants = {row[0]: grant_of(row) for row in found.all()}
     held = list(books.grants)
     if not held:
         return books
     # Each of these is a statement of its own: only one begun after the lock was got sees what its last holder wrote.
-    if allowances or overdue:
-        books.allowances = await _allowances(session, held, allowances, host_now if overdue else None)
-    await _read_epochs(session, books)
-    await _read_calendars(session, books)
+    if allowances:
+        await _read_blocks(session, books, {"ids": list(allowances)})
+    if overdue:
+        await _read_blocks(session, books, {"certificates": held, "overdue_at": host_now - SWEPT_AFTER})
+    await _read_epochs(session, books, held)
     if blocks:
-        await _read_open_blocks(session, books)
+        for certificate_id, epoch, holder, count in (await session.execute(_OPEN_BLOCKS, {"certificates": held})).all():
+            books.open_blocks.setdefault((certificate_id, epoch), Counter())[holder] = count
     return books
 
 
 async def owners_of(session: AsyncSession, allowances: Collection[UUID]) -> set[UUID]:
     """The certificates that these allowances belong to, as far as they were handed out."""
-    return set(await session.scalars(select(ALLOWANCE.c.certificate_id).where(_among(ALLOWANCE.c.allowance_id, allowances))))
+    return set((await session.scalars(_OWNERS, {"ids": list(allowances)})).all())
 
 
-def _among(column: ColumnElement[UUID], ids: Collection[UUID]) -> ColumnElement[bool]:
-    """One array parameter, however many ids."""
-    return column == any_(literal(sorted(ids), ARRAY(Uuid)))
+async def _read_blocks(session: AsyncSession, books: Books, which: dict[str, Any]) -> None:
+    """Blocks by id, or those overdue. One of a certificate that is not held is left out."""
+    found = await session.execute(_BLOCKS if "ids" in which else _OVERDUE, which)
+    for block in map(Allowance._make, found.all()):
+        if block.certificate_id in books.grants:
+            books.allowances[block.allowance_id] = block
 
 
-async def _allowances(
-    session: AsyncSession, held: list[UUID], ids: Collection[UUID], overdue_at: datetime | None
-) -> dict[UUID, Any]:
-    which = _among(ALLOWANCE.c.allowance_id, ids)
-    if overdue_at is not None:
-        which = or_(which, (ALLOWANCE.c.state == "open") & (ALLOWANCE.c.not_after < overdue_at - SWEPT_AFTER))
-    query = select(ALLOWANCE).where(_among(ALLOWANCE.c.certificate_id, held), which)
-    return {row.allowance_id: allowance_of(row) for row in await session.execute(query)}
+async def _read_epochs(session: AsyncSession, books: Books, held: list[UUID]) -> None:
+    """The current epochs and those of the blocks, and the days of the accounts that are known."""
+    numbers = {grant.epoch for grant in books.grants.values()} | {block.epoch for block in books.allowances.values()}
+    for row in (await session.execute(_EPOCHS, {"certificates": held, "numbers": list(numbers)})).all():
+        certificate_id, number = row[:2]
+        books.epochs[certificate_id, number] = epoch_of(row)
+        zone, notice_hour, silent = row[-3:]
+        if zone is not None:
+            books.calendars[certificate_id] = _calendar(zone, notice_hour, silent)
 
 
-async def _read_epochs(session: AsyncSession, books: Books) -> None:
-    numbers = {grant.epoch for grant in books.grants.values()} | {a.epoch for a in books.allowances.values()}
-    query = select(GRANT_EPOCH).where(
-        _among(GRANT_EPOCH.c.certificate_id, books.grants), GRANT_EPOCH.c.epoch.in_(sorted(numbers))
-    )
-    books.epochs = {(row.certificate_id, row.epoch): epoch_of(row) for row in await session.execute(query)}
-
-
-async def _read_calendars(session: AsyncSession, books: Books) -> None:
-    deleted = or_(CERTIFICATE.c.status == "deleted", ACCOUNT.c.status == "deleted")
-    query = (
-        select(CERTIFICATE.c.certificate_id, ACCOUNT.c.zone, ACCOUNT.c.notice_hour, deleted.label("silent"))
-        .join(ACCOUNT, ACCOUNT.c.account_id == CERTIFICATE.c.account_id)
-        .where(_among(CERTIFICATE.c.certificate_id, books.grants))
-    )
-    for row in await session.execute(query):
-        books.calendars[row.certificate_id] = NoticeCalendar(ZoneInfo(row.zone), row.notice_hour, row.silent)
-
-
-async def _read_open_blocks(session: AsyncSession, books: Books) -> None:
-    query = (
-        select(ALLOWANCE.c.certificate_id, ALLOWANCE.c.epoch, ALLOWANCE.c.holder, func.count().label("blocks"))
-        .where(_among(ALLOWANCE.c.certificate_id, books.grants), ALLOWANCE.c.state == "open")
-        .group_by(ALLOWANCE.c.certificate_id, ALLOWANCE.c.epoch, ALLOWANCE.c.holder)
-    )
-    for row in await session.execute(query):
-        books.open_blocks.setdefault((row.certificate_id, row.epoch), Counter())[row.holder] = row.blocks
-
-
-async def _save(session: AsyncSession, table: Table, before: Mapping[Any, Any], after: Mapping[Any, Any], values: Any) -> None:
-    """Inserts what is new and updates what changed; records are immutable, so one that is the same was not touched."""
-    await insert_rows(session, table, [values(record) for key, record in after.items() if key not in before])
-    changed = [record for key, record in after.items() if (was := before.get(key)) is not None and was is not record]
-    await update_rows(session, table, [values(record) for record in changed])
+@lru_cache(1024)
+def _calendar(zone: str, notice_hour: int, silent: bool) -> NoticeCalendar:
+    return NoticeCalendar(ZoneInfo(zone), notice_hour, silent)
 
 
 def _say(books: Books) -> None:

@@ -1,93 +1,91 @@
-"""Between the tables' rows and the domain's records."""
+"""Between the tables' rows and the domain's records. A row has the values of all columns, in the table's order."""
 
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Row
+from sqlalchemy import Table
 
 from contracts import Expiry, Warned
-from grant_monitor.allowance import Allowance
 from grant_monitor.grant import Epoch, Grant
 from grant_monitor.ledger import Ledger
+from grant_monitor.storage.arrays import Way
+from grant_monitor.storage.tables import ACCESS_GRANT, ALLOWANCE, GRANT_EPOCH
+from grant_monitor.warning import NOT_WARNED
 
-Values = dict[str, Any]
+Values = tuple[Any, ...]
 
 
-def grant_of(row: Row[Any]) -> Grant:
+class Kept:
+    """How the records of a table are written: with all their columns, or those where only `often` changed with these."""
+
+    def __init__(self, table: Table, values: Callable[[Any], Values], *often: str) -> None:
+        names, keys = tuple(table.c.keys()), table.primary_key.columns.keys()
+        short = tuple(name for name in names if name in {*keys, *often})
+        self.values = values
+        self._short = itemgetter(*(names.index(name) for name in short))
+        self._rest = itemgetter(*(n for n, name in enumerate(names) if name not in short))
+        self.new, self.whole, self.short = Way("insert", table, names), Way("update", table, names), Way("update", table, short)
+
+    def changes(self, before: Mapping[Any, Any], after: Mapping[Any, Any]) -> Iterator[tuple[Way, list[Values]]]:
+        """What to write. Records are immutable, so one that is the same was not touched."""
+        new, whole, short = [], [], []
+        for key, record in after.items():
+            was = before.get(key)
+            if was is record:
+                continue
+            row = self.values(record)
+            if was is None:
+                new.append(row)
+            elif self._rest(row) == self._rest(self.values(was)):
+                short.append(self._short(row))
+            else:
+                whole.append(row)
+        yield from ((self.new, new), (self.whole, whole), (self.short, short))
+
+
+def grant_of(row: Sequence[Any]) -> Grant:
     """A row of access_grant."""
+    certificate_id, epoch, version, expired_epoch, expired_reason, expired_at, next_due_at, to_tell, told_at = row
     expired = None
-    if row.last_expired_epoch is not None:
-        expired = Expiry(epoch=row.last_expired_epoch, reason=row.last_expired_reason, at=row.last_expired_at)
-    return Grant(
-        certificate_id=row.certificate_id,
-        epoch=row.epoch,
-        version=row.version,
-        last_expired=expired,
-        next_due_at=row.next_due_at,
-        to_tell=row.to_tell,
-        told_at=row.told_at,
-    )
+    if expired_epoch is not None:
+        expired = Expiry(epoch=expired_epoch, reason=expired_reason, at=expired_at)
+    return Grant(certificate_id, epoch, version, expired, next_due_at, to_tell, told_at)
 
 
 def grant_values(grant: Grant) -> Values:
     """A row of access_grant, for writing."""
-    expired = grant.last_expired
-    return {
-        "certificate_id": grant.certificate_id,
-        "epoch": grant.epoch,
-        "version": grant.version,
-        "last_expired_epoch": expired and expired.epoch,
-        "last_expired_reason": expired and expired.reason,
-        "last_expired_at": expired and expired.at,
-        "next_due_at": grant.next_due_at,
-        "to_tell": grant.to_tell,
-        "told_at": grant.told_at,
-    }
+    certificate_id, epoch, version, expired, *rest = grant
+    return certificate_id, epoch, version, *((expired.epoch, expired.reason, expired.at) if expired else NEVER), *rest
 
 
-def epoch_of(row: Row[Any]) -> Epoch:
-    """A row of grant_epoch."""
-    return Epoch(
-        certificate_id=row.certificate_id,
-        number=row.epoch,
-        granted_at=row.granted_at,
-        expires_at=row.expires_at,
-        warn_before=timedelta(seconds=row.warn_before_s),
-        warn_above_bp=row.warn_above_bp,
-        ledger=Ledger(row.usage_limit, row.settled, row.forfeited, row.reserved, row.counted),
-        state=row.state,
-        expired_reason=row.expired_reason,
-        warned=Warned(crossing_time=row.crossing_time_on, crossing_usage=row.crossing_usage_on, daily=row.daily_on),
-    )
+def epoch_of(row: Sequence[Any]) -> Epoch:
+    """A row of grant_epoch; what may follow it is for others."""
+    certificate_id, number, granted_at, expires_at, warn_before_s, warn_above_bp = row[:6]
+    limit, settled, forfeited, reserved, counted, state, reason, crossing_time, crossing_usage, daily = row[6:16]
+    ledger = Ledger(limit, settled, forfeited, reserved, counted)
+    warned = _warned(crossing_time, crossing_usage, daily)
+    warn_before = timedelta(seconds=warn_before_s)
+    return Epoch(certificate_id, number, granted_at, expires_at, warn_before, warn_above_bp, ledger, state, reason, warned)
 
 
 def epoch_values(epoch: Epoch) -> Values:
     """A row of grant_epoch, for writing."""
-    return {
-        "certificate_id": epoch.certificate_id,
-        "epoch": epoch.number,
-        "granted_at": epoch.granted_at,
-        "expires_at": epoch.expires_at,
-        "warn_before_s": round(epoch.warn_before.total_seconds()),
-        "warn_above_bp": epoch.warn_above_bp,
-        "usage_limit": epoch.ledger.usage_limit,
-        "settled": epoch.ledger.settled,
-        "forfeited": epoch.ledger.forfeited,
-        "reserved": epoch.ledger.reserved,
-        "counted": epoch.ledger.counted,
-        "state": epoch.state,
-        "expired_reason": epoch.expired_reason,
-        "crossing_time_on": epoch.warned.crossing_time,
-        "crossing_usage_on": epoch.warned.crossing_usage,
-        "daily_on": epoch.warned.daily,
-    }
+    certificate_id, number, granted_at, expires_at, warn_before, warn_above_bp, ledger, state, reason, warned = epoch
+    policy = granted_at, expires_at, round(warn_before.total_seconds()), warn_above_bp
+    return certificate_id, number, *policy, *ledger, state, reason, warned.crossing_time, warned.crossing_usage, warned.daily
 
 
-def allowance_of(row: Row[Any]) -> Allowance:
-    """A row of allowance."""
-    return Allowance(**row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row by column
+@lru_cache(1024)
+def _warned(crossing_time: date | None, crossing_usage: date | None, daily: date | None) -> Warned:
+    if crossing_time is crossing_usage is daily is None:
+        return NOT_WARNED
+    return Warned(crossing_time=crossing_time, crossing_usage=crossing_usage, daily=daily)
 
 
-def allowance_values(allowance: Allowance) -> Values:
-    """A row of allowance, for writing."""
-    return {name: getattr(allowance, name) for name in Allowance.__dataclass_fields__}
+NEVER = None, None, None
+GRANTS = Kept(ACCESS_GRANT, grant_values, "version", "next_due_at", "to_tell", "told_at")
+EPOCHS = Kept(GRANT_EPOCH, epoch_values, "settled", "forfeited", "reserved", "counted")
+ALLOWANCES = Kept(ALLOWANCE, tuple, "applied", "state")

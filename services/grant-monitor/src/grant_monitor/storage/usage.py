@@ -11,31 +11,33 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from contracts import Usage
 from contracts.access_grants import UsageDay
 from grant_monitor.grant import TOLD_EVERY
-from grant_monitor.storage.arrays import add_rows
+from grant_monitor.storage.arrays import Rows, Way
 from grant_monitor.storage.tables import SERVICE_USAGE, USAGE_DAY
 
 DAYS_TOLD = 92
 BATCH = 500
 
-Row = dict[str, object]
+_USED = ("client_service_id", "certificate_id", "version", "total", "to_tell")
+_SERVICES = Way("add", SERVICE_USAGE, _USED, "total", ("certificate_id", "to_tell"))
+_DAYS = Way("add", USAGE_DAY, tuple(USAGE_DAY.c.keys()), "signatures")
 
 
-async def add_usage(session: AsyncSession, used: Mapping[tuple[UUID, UUID, str], int]) -> None:
-    """Adds signatures by (client service, certificate, local date). Rows are locked in sorted order."""
+def usage_to_add(used: Mapping[tuple[UUID, UUID, date], int]) -> tuple[tuple[Way, Rows], tuple[Way, Rows]]:
+    """Signatures to add, by (client service, certificate, local date). Rows are locked in sorted order."""
     totals: Counter[UUID] = Counter()
     certificates: dict[UUID, UUID] = {}
-    days: list[Row] = []
-    for (client_service_id, certificate_id, day), signatures in sorted(used.items()):
+    days: list[tuple[UUID, UUID, date, int]] = []
+    for (client_service_id, certificate_id, day), signatures in sorted(used.items(), key=_order):
         totals[client_service_id] += signatures
         certificates[client_service_id] = certificate_id
-        key = {"client_service_id": client_service_id, "certificate_id": certificate_id}
-        days.append({**key, "local_date": date.fromisoformat(day), "signatures": signatures})
-    services: list[Row] = [
-        {"client_service_id": key, "certificate_id": certificates[key], "version": 0, "total": total, "to_tell": True}
-        for key, total in sorted(totals.items())
-    ]
-    await add_rows(session, SERVICE_USAGE, services, "total", "certificate_id", "to_tell")
-    await add_rows(session, USAGE_DAY, days, "signatures")
+        days.append((client_service_id, certificate_id, day, signatures))
+    services = [(key, certificates[key], 0, total, True) for key, total in totals.items()]
+    return (_SERVICES, services), (_DAYS, days)
+
+
+def _order(used: tuple[tuple[UUID, UUID, date], int]) -> tuple[bytes, bytes, date]:
+    (client_service_id, certificate_id, day), _ = used
+    return client_service_id.bytes, certificate_id.bytes, day
 
 
 def usage_is_counted(host_now: datetime) -> ColumnElement[bool]:
