@@ -3,8 +3,9 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
 
-from observability import carried_on, joined, sampled, traceparent, tracer, untraced
+from observability import calling, carried_on, joined, sampled, traceparent, tracer, untraced
 
 
 @pytest.fixture
@@ -59,3 +60,16 @@ def test_what_is_done_for_nobody_who_is_traced_makes_no_span(spans):
     with joined("done", []):
         assert traceparent() is None
     assert spans() == ()
+
+
+def test_a_call_is_a_span_of_what_is_traced_and_who_is_called_hears_of_it(spans):
+    with tracer("a").start_as_current_span("asks"), calling("POST somebody") as told:
+        assert traceparent() != told
+    called, asks = spans()
+    assert (called.name, called.kind, called.parent.span_id) == ("POST somebody", SpanKind.CLIENT, asks.context.span_id)
+    assert told == f"00-{called.context.trace_id:032x}-{called.context.span_id:016x}-{called.context.trace_flags:02x}"
+
+
+def test_who_is_called_from_what_is_untraced_hears_that_it_is(spans):
+    with calling("POST somebody") as nothing, untraced(), calling("POST somebody") as told:
+        assert (nothing, told, spans()) == (None, traceparent(), ())

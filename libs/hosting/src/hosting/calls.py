@@ -4,23 +4,24 @@ A caller has to know whether a call that failed may have had an effect, so the t
 """
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Self, TypeVar, overload
+from urllib.parse import urlsplit
 
-import aiohttp
-from opentelemetry import propagate
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_core import to_json
 
+from hosting.exchanges import Exchanges, NoAnswer, NotSent
 from hosting.service_tokens import TokenIssuer
+from observability import calling
 
 TReply = TypeVar("TReply", bound=BaseModel)
-Answer = aiohttp.ClientResponse
 
 NDJSON = "application/x-ndjson"
-SENDING = (aiohttp.ClientError, TimeoutError, OSError)
-"""What sending a request and reading its answer fail with."""
+MOST = 64 * 1024 * 1024
+"""Bytes of an answer: the signatures of the largest bulk call are half of it."""
+KEPT_S = 20.0
+"""For which an idle connection is used again; our servers keep it for thirty."""
 
 
 class CallRefused(Exception):
@@ -43,11 +44,11 @@ class InternalCalls:
     """Calls to one of our services at `base_url`."""
 
     def __init__(self, base_url: str, *, audience: str, issuer: TokenIssuer, timeout_s: float = 30) -> None:
-        self._base = base_url.rstrip("/")
+        parts = urlsplit(base_url.rstrip("/"))
+        self._exchanges = Exchanges(f"{parts.scheme}://{parts.netloc}", timeout_s, MOST, KEPT_S)
+        self._prefix = parts.path
         self._audience = audience
         self._issuer = issuer
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=5)
-        self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -56,9 +57,8 @@ class InternalCalls:
         await self.close()
 
     async def close(self) -> None:
-        """Closes the connections; bounded."""
-        if self._session is not None:
-            await self._session.close()
+        """Closes the connections that nobody uses."""
+        self._exchanges.close()
 
     async def get(self, path: str, reply: type[TReply]) -> TReply:
         """`GET path` → `reply`."""
@@ -85,50 +85,43 @@ class InternalCalls:
     async def request(self, method: str, path: str, body: BaseModel | None, reply: type[TReply] | None) -> TReply | None:
         """One call. Raises CallRefused, CallNotSent or CallOutcomeUnknown; never retries."""
         data = None if body is None else _revealed(body)
-        try:
-            async with self._sent(method, path, data) as answer:
-                status, content = answer.status, await answer.content.read(-1)
-        except SENDING as fault:
-            raise self._failure(fault) from None
-        return self._read(status, content, reply)
+        with calling(f"{method} {self._audience}") as context:
+            try:
+                answer = await self._exchanges.ask(method, self._prefix + path, self._headers(context), data)
+            except (NotSent, NoAnswer) as fault:
+                raise self._failure(fault) from None
+        return self._read(answer.status, answer.body, reply)
 
     async def lines(self, path: str, body: bytes) -> AsyncIterator[bytes]:
         """`POST path` with JSON → the whole lines of its answer (application/x-ndjson), as many at once as have come.
 
         Raises CallRefused, CallNotSent or CallOutcomeUnknown; the last also when an answer breaks off after some lines.
         """
-        try:
-            async with self._sent("POST", path, body, accept=NDJSON) as answer:
-                if not 200 <= answer.status < 300:
-                    self._read(answer.status, await answer.content.read(-1), None)
-                rest = b""
-                async for chunk in answer.content.iter_any():
-                    whole, newline, rest = (rest + chunk).rpartition(b"\n")
-                    if newline:
-                        yield whole
-        except SENDING as fault:
-            raise self._failure(fault) from None
+        rest = b""
+        with calling(f"POST {self._audience}") as context:
+            try:
+                asked = self._exchanges.answering("POST", self._prefix + path, self._headers(context, NDJSON), body)
+                async with asked as answer:
+                    if not 200 <= answer.status < 300:
+                        self._read(answer.status, await answer.body(), None)
+                    async for part in answer.parts():
+                        whole, newline, rest = (rest + part).rpartition(b"\n")
+                        if newline:
+                            yield whole
+            except (NotSent, NoAnswer) as fault:
+                raise self._failure(fault) from None
         if rest:
             raise CallOutcomeUnknown(f"{self._audience}'s answer broke off")
 
-    def _sent(self, method: str, path: str, data: bytes | None, *, accept: str = "") -> AbstractAsyncContextManager[Answer]:
-        """The request with our token and the trace, on its way."""
-        if self._session is None:
-            # Whoever calls bounds what is under way: a limit here would let slow answers keep other calls from being sent.
-            connections = aiohttp.TCPConnector(limit=0, keepalive_timeout=30)
-            self._session = aiohttp.ClientSession(connector=connections, timeout=self._timeout, trust_env=False)
-        headers = {"Authorization": f"Bearer {self._issuer.issue(self._audience)}"}
-        propagate.inject(headers)
-        if data is not None:
-            headers["Content-Type"] = "application/json"
-        if accept:
-            headers["Accept"] = accept
-        return self._session.request(method, self._base + path, data=data, headers=headers, allow_redirects=False)
+    def _headers(self, context: str | None, accepted: str = "application/json") -> dict[str, str]:
+        token = self._issuer.issue(self._audience)
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Accept": accepted}
+        return headers | {"traceparent": context} if context else headers
 
-    def _failure(self, fault: BaseException) -> CallNotSent | CallOutcomeUnknown:
-        if isinstance(fault, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-            return CallNotSent(f"{self._audience} cannot be reached ({type(fault).__name__})")
-        return CallOutcomeUnknown(f"{self._audience} gave no answer ({type(fault).__name__})")
+    def _failure(self, fault: NotSent | NoAnswer) -> CallNotSent | CallOutcomeUnknown:
+        if isinstance(fault, NotSent):
+            return CallNotSent(f"{self._audience} cannot be reached ({fault})")
+        return CallOutcomeUnknown(f"{self._audience} gave no answer ({fault})")
 
     def _read(self, status: int, content: bytes, reply: type[TReply] | None) -> TReply | None:
         if 400 <= status < 500:

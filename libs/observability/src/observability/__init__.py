@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import Gauge
 
-from observability.context import carried_on, context_of, joined, sampled, traceparent, untraced
+from observability.context import calling, carried_on, context_of, joined, sampled, traceparent, untraced
 from observability.health import Health, Readiness
 from observability.logs import get_logger, set_up_logs
 from observability.traces import left_out, set_up_traces, tracer
@@ -12,6 +12,7 @@ from observability.traces import left_out, set_up_traces, tracer
 __all__ = [
     "Health",
     "Readiness",
+    "calling",
     "carried_on",
     "context_of",
     "get_logger",

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
-from opentelemetry.trace import NonRecordingSpan, SpanContext
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind
 
 from observability.traces import tracer
 
@@ -14,10 +14,29 @@ _UNSAMPLED = NonRecordingSpan(SpanContext(trace_id=1, span_id=1, is_remote=True)
 
 def traceparent() -> str | None:
     """The current span as the W3C header, to be kept in a row; None where nothing is traced."""
-    context = trace.get_current_span().get_span_context()
+    return _header(trace.get_current_span().get_span_context())
+
+
+def _header(context: SpanContext) -> str | None:
     if not context.is_valid:
         return None
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+@contextmanager
+def calling(name: str) -> Iterator[str | None]:
+    """The span of a call to another service, where its request is traced; gives what the header `traceparent` has to say there.
+
+    It is nobody's current span, so that it may be held open while whoever asked reads the answer.
+    """
+    if not trace.get_current_span().is_recording():
+        yield traceparent()
+        return
+    span = tracer(__name__).start_span(name, kind=SpanKind.CLIENT)
+    try:
+        yield _header(span.get_span_context())
+    finally:
+        span.end()
 
 
 def context_of(kept: str | None) -> Context:
