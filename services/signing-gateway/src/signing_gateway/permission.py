@@ -55,8 +55,6 @@ class KnownCertificate(Struct, frozen=True, gc=False):
     valid_until: datetime
     key_algorithm: Literal["RSA", "EC"]
     key_bits: int
-    profile: Literal["seal", "signature"]
-    multisign: int
     leaf: bytes  # DER; empty once the certificate is deleted
     issuers: tuple[str, ...]  # base64 DER
 
@@ -102,8 +100,6 @@ class KnownCertificate(Struct, frozen=True, gc=False):
             told.valid_until,
             told.key_algorithm,
             told.key_bits,
-            told.profile,
-            told.multisign,
             leaf,
             _shared(tuple(told.chain[1:])),
         )
