@@ -24,25 +24,25 @@ class Newest(Generic[TState]):
     """The state of the highest version per aggregate: told twice, late or in any order, it ends the same."""
 
     def __init__(self) -> None:
-        self._states: dict[UUID, TState] = {}
+        self._states: dict[int, TState] = {}  # by the id's number, whose hash is no Python code
 
     def keep(self, key: UUID, state: TState) -> bool:
         """Keeps `state` unless as new a one is known. Answers whether it did."""
-        known = self._states.setdefault(key, state)
+        known = self._states.setdefault(key.int, state)
         if known is state:
             return True
         if known.version >= state.version:
             return False
-        self._states[key] = state
+        self._states[key.int] = state
         return True
 
     def forget(self, key: UUID) -> None:
         """The aggregate is gone."""
-        self._states.pop(key, None)
+        self._states.pop(key.int, None)
 
     def get(self, key: UUID) -> TState | None:
         """The newest state, or None."""
-        return self._states.get(key)
+        return self._states.get(key.int)
 
     def __len__(self) -> int:
         return len(self._states)
@@ -58,11 +58,11 @@ class Known:
         self.grants = Newest[KnownGrant]()
         self._by_client_id: dict[str, UUID] = {}
         self._client_certificates: dict[str, ClientCertificate] = {}
-        self._ids: dict[UUID, UUID] = {}
+        self._ids: dict[int, UUID] = {}
 
     def once(self, one: UUID) -> UUID:
         """The object that stands for this id of an account or a certificate wherever it is kept."""
-        return self._ids.setdefault(one, one)
+        return self._ids.setdefault(one.int, one)
 
     def service_of(self, client_id: str) -> KnownService | None:
         """The client service that logs in with `client_id`."""
@@ -91,7 +91,7 @@ class Known:
     def forget_certificate(self, key: str) -> None:
         """A certificate is gone."""
         self.certificates.forget(_id(key))
-        self._ids.pop(_id(key), None)
+        self._ids.pop(_id(key).int, None)
 
     def keep_service(self, told: ClientService) -> None:
         """A client service changed."""
