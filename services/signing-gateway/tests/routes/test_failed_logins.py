@@ -30,6 +30,7 @@ async def behind_a_proxy(bed, run):
         yield await run(replace(bed, failed_per_minute=3, proxies="127.0.0.1"), stack)
 
 
+ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 TOKEN, REVOKE, LOGIN = "/oauth2/token", "/oauth2/revoke", "/csc/v1/auth/login"
 
 
@@ -61,6 +62,29 @@ async def test_one_failed_login_too_many_is_refused_and_told_when_to_come_again(
         assert (status, body["error"], body["sinete_error"]) == (429, "temporarily_unavailable", "rate-exceeded")
         assert 0 < int(strict.last["Retry-After"]) <= 20
         assert strict.last["RateLimit"].startswith('"failed-logins";r=0;')
+
+
+GUESSES = {
+    "no way to authenticate": (TOKEN, {"data": {"grant_type": "client_credentials", "client_id": "x"}}, None),
+    "an assertion": (TOKEN, {"data": {"client_assertion_type": ASSERTION, "client_assertion": "a.b.c"}}, None),
+    "a malformed header": (TOKEN, {"data": {"grant_type": "client_credentials"}}, "Basic !"),
+    "a malformed login": (LOGIN, {"json": {}}, "Basic !"),
+    "a refresh token": (LOGIN, {"json": {"refresh_token": "x"}}, None),
+    "an access token": ("/csc/v1/auth/revoke", {"json": {"token": "x"}}, "Bearer x"),
+}
+
+
+@pytest.mark.parametrize(("path", "sent", "authorization"), GUESSES.values(), ids=GUESSES.keys())
+async def test_whatever_is_guessed_is_counted(strict, path, sent, authorization):
+    answered = []
+    for _ in range(5):
+        headers = {"Authorization": authorization} if authorization else {}
+        async with strict.http.post(strict.url + path, headers=headers, **sent) as answer:
+            answered.append(answer.status)
+            told = answer.headers
+    assert answered[3:] == [429, 429]
+    assert set(answered[:3]) <= {400, 401}
+    assert told["RateLimit-Policy"] == '"failed-logins";q=3;w=60'
 
 
 async def test_a_right_secret_gets_in_after_whatever_number_of_wrong_ones(strict, behind_a_proxy):

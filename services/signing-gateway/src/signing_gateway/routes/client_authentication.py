@@ -36,23 +36,20 @@ class ClientAuthentication:
         if sum(ways) > 1:
             raise InvalidRequest("Authenticate the client in one way only.")
         shown: str | None = request.scope.get(SHOWN)
-        if authorization is not None:
-            service = self._by_basic(request, authorization, form)
-        elif "client_assertion" in form:
-            service = await self._by_assertion(request, form)
-        elif "client_secret" in form:
-            service = self._by_secret(request, form.get("client_id", ""), form["client_secret"])
-        else:
-            service = self._by_certificate(form, shown)
+        with self._failed.counted(request, claimed(authorization, form), costly="client_assertion" in form):
+            if authorization is not None:
+                service = self._by_basic(authorization, form)
+            elif "client_assertion" in form:
+                service = await self._by_assertion(form)
+            elif "client_secret" in form:
+                service = self._access.log_in(form.get("client_id", ""), form["client_secret"])
+            else:
+                service = self._by_certificate(form, shown)
         self._access.identified(service, shown)
         self._access.spend(request, service)
         return service
 
-    def _by_secret(self, request: Request, client_id: str, client_secret: str) -> KnownService:
-        with self._failed.counted(request, client_id):
-            return self._access.log_in(client_id, client_secret)
-
-    def _by_basic(self, request: Request, authorization: str, form: dict[str, str]) -> KnownService:
+    def _by_basic(self, authorization: str, form: dict[str, str]) -> KnownService:
         """client_secret_basic; id and secret are each form-encoded (RFC 6749 §2.3.1)."""
         credentials = basic(authorization)
         if credentials is None:
@@ -63,21 +60,20 @@ class ClientAuthentication:
             raise ClientUnknown from None
         if form.get("client_id", client_id) != client_id:
             raise InvalidRequest("Authenticate the client in one way only.")
-        return self._by_secret(request, client_id, secret)
+        return self._access.log_in(client_id, secret)
 
-    async def _by_assertion(self, request: Request, form: dict[str, str]) -> KnownService:
+    async def _by_assertion(self, form: dict[str, str]) -> KnownService:
         """private_key_jwt (RFC 7523 §2.2); one assertion serves once."""
         if form.get("client_assertion_type") != assertions.TYPE:
             raise InvalidRequest(f"Invalid parameter client_assertion_type: only {assertions.TYPE} is supported")
         client_id = assertions.claimed_client(form["client_assertion"])
-        with self._failed.counted(request, client_id, costly=True):
-            service, now = self._access.named(client_id), self._access.real_time()
-            if service is None or form.get("client_id", client_id) != client_id:
-                raise ClientUnknown
-            held = assertions.judged(form["client_assertion"], service, self._audiences, now)
-            if not await self._logins.spend(service.id, held, now):
-                raise ClientUnknown
-            return service
+        service, now = self._access.named(client_id), self._access.real_time()
+        if service is None or form.get("client_id", client_id) != client_id:
+            raise ClientUnknown
+        held = assertions.judged(form["client_assertion"], service, self._audiences, now)
+        if not await self._logins.spend(service.id, held, now):
+            raise ClientUnknown
+        return service
 
     def _by_certificate(self, form: dict[str, str], shown: str | None) -> KnownService:
         """tls_client_auth (RFC 8705 §2.1): the certificate that the registry bound to this client service."""
@@ -89,6 +85,19 @@ class ClientAuthentication:
         except CertificateNotTheirs:
             raise ClientUnknown from None
         return service
+
+
+def claimed(authorization: str | None, form: dict[str, str]) -> str | None:
+    """The client id that is claimed, before anything is judged; None where there is none to read."""
+    if authorization is not None:
+        credentials = basic(authorization)
+        return credentials[0] if credentials else None
+    if "client_assertion" in form:
+        try:
+            return assertions.claimed_client(form["client_assertion"])
+        except ClientUnknown:
+            return None
+    return form.get("client_id")
 
 
 async def form_of(request: Request) -> dict[str, str]:

@@ -7,13 +7,14 @@ from ipaddress import ip_address, ip_network
 from fastapi import Request
 
 from hosting import boottime
-from signing_gateway.access_refusals import ClientUnknown, LoginFailed, RefreshTokenUnknown
+from signing_gateway.access_refusals import ClientUnknown, LoginFailed, LoginMalformed, RefreshTokenUnknown
 from signing_gateway.client_certificate import Proxies
 from signing_gateway.rates import Rates
-from signing_gateway.refusals import RateExceeded
+from signing_gateway.refusals import RateExceeded, TokenInvalid
 from signing_gateway.routes.direct import RATE
 from signing_gateway.routes.door import SHOWN
 
+FAILED = (ClientUnknown, LoginFailed, LoginMalformed, RefreshTokenUnknown, TokenInvalid)
 LONGEST = 100  # characters of a client id that are told apart
 
 
@@ -36,7 +37,7 @@ class FailedLogins:
                 self._rates.look(who, boottime())
             try:
                 yield
-            except (ClientUnknown, LoginFailed, RefreshTokenUnknown):
+            except FAILED:
                 request.scope[RATE] = self._rates.spend(who, boottime())
                 raise
         except RateExceeded as why:

@@ -49,9 +49,9 @@ class Entrance:
     async def by_secret(self, request: Request, authorization: str, *, remember: bool) -> dict[str, Any]:
         """For client id and secret by HTTP Basic. Raises LoginMalformed or LoginFailed."""
         shown, credentials = request.scope.get(SHOWN), basic(authorization)
-        if credentials is None:
-            raise LoginMalformed
-        with self._failed.counted(request, credentials[0]):
+        with self._failed.counted(request, credentials[0] if credentials else None):
+            if credentials is None:
+                raise LoginMalformed
             try:
                 service = self._access.log_in(*credentials)
             except ClientUnknown:
@@ -101,7 +101,8 @@ def login_routes(access: Access, logins: Logins, failed: FailedLogins) -> APIRou
     @routes.post("/revoke", response_model=None, status_code=204, openapi_extra=documented(Revoke))
     async def revoke(request: Request) -> Response:
         """Ends an access token, or a refresh token and with it every access token that came of it; never the other way round."""
-        service, asked = await access.asked(request, Revoke)
+        with failed.counted(request, None):
+            service, asked = await access.asked(request, Revoke)
         if asked.token_type_hint is not None and asked.token_type_hint not in HINTS:
             raise InvalidRequest("Invalid string parameter token_type_hint")
         if not await revoked(access, logins, service, asked.token):
