@@ -33,6 +33,6 @@ def build(settings: Settings, clock: Clock) -> App:
         name=SERVICE,
         routes=internal_api(sessions, clock, verifier),
         health=health,
-        background=[hearing.run, relay.run, patrol.run, patrol.keep_gauges, patrol.keep_purged],
+        background=[hearing.run, relay.run, patrol.run, patrol.keep_told, patrol.keep_gauges, patrol.keep_purged],
         on_stop=[engine.dispose, relay.stop, hearing.stop],
     )

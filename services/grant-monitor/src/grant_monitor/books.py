@@ -202,13 +202,11 @@ class Books:
         self._tell("expired" if epoch.state == "expired" else "counted", epoch)
 
     def finish(self) -> None:
-        """The last thing before closing: what was counted is told where that is due, and each next due instant is set."""
-        for certificate_id, grant in list(self.grants.items()):
-            if grant.to_tell and grant.quiet(self.host_now):
-                self.tell_again(certificate_id)
+        """The last thing before closing: each next due instant is set."""
+        for certificate_id, grant in self.grants.items():
             due = self.current(certificate_id).next_due(self.now, self.calendar(certificate_id))
             if due != grant.next_due_at:
-                self.grants[certificate_id] = self.grants[certificate_id]._replace(next_due_at=due)
+                self.grants[certificate_id] = grant._replace(next_due_at=due)
 
 
 def _shown(ledger: Ledger) -> tuple[int, int, bool]:

@@ -98,10 +98,6 @@ class Grant(NamedTuple):
             return self
         return self._replace(last_expired=expiry)
 
-    def quiet(self, host_now: datetime) -> bool:
-        """It was not told within 2 s, so that what was counted may be told now."""
-        return self.told_at is None or self.told_at <= host_now - TOLD_EVERY
-
     def told(self, cause: Cause, epoch: Epoch, calendar: NoticeCalendar) -> AccessGrant:
         """The public state, as of this version."""
         return AccessGrant(

@@ -26,6 +26,7 @@ from observability import get_logger, tracer
 log = get_logger(__name__)
 
 ROUND_S = 0.25
+TELL_S = 1.0  # what is counted on many grants and services goes out together
 GAUGES_S = 15
 PURGE_S = 3600
 
@@ -49,8 +50,6 @@ class Patrol:
         steps = {
             self.sweep: waits.blocks,
             self.do_due: waits.due,
-            self.tell_counted: waits.counted,
-            self.tell_usage: waits.usage,
         }
         done = [await step() for step, found in steps.items() if found]
         return any(count >= BATCH for count in done)
@@ -81,22 +80,23 @@ class Patrol:
         log.warning("blocks were forfeited", blocks=overdue)
         return overdue
 
-    async def tell_counted(self) -> int:
-        """Tells the grants that were counted on and not told within 2 s, as every closing of books does."""
+    async def keep_told(self) -> None:
+        """Tells what was counted, for ever; without a pause while there is more than one telling takes."""
+        while True:
+            if max(await self.tell()) < BATCH:
+                await asyncio.sleep(TELL_S)
+
+    async def tell(self) -> tuple[int, int]:
+        """Tells the grants that were counted on, and what client services used, where that was not told within 2 s. How many."""
         now, host_now = self._clock(), host_utc()
         async with self._sessions.begin() as session:
             counted = await grants_to_tell(session, host_now)
-            async with books_of(session, counted, now=now, host_now=host_now, lock="held", blocks=False):
-                return len(counted)
-
-    async def tell_usage(self) -> int:
-        """Tells what client services used and was not told within 2 s."""
-        now = self._clock()
-        async with self._sessions.begin() as session:
-            usages = await usage_to_tell(session, now=now, host_now=host_utc())
-            if usages:
-                await put(session, *usages, at=now)
-        return len(usages)
+            async with books_of(session, counted, now=now, host_now=host_now, lock="held", blocks=False) as books:
+                for certificate_id in counted:
+                    books.tell_again(certificate_id)
+            usages = await usage_to_tell(session, now=now, host_now=host_now)
+            await put(session, *usages, at=now)
+        return len(counted), len(usages)
 
     async def keep_gauges(self) -> None:
         """Shows the grants nearest to their next due instant, for ever."""

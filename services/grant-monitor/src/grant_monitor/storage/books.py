@@ -13,7 +13,7 @@ from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import bindparam, func, or_, select
+from sqlalchemy import ARRAY, Uuid, bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from grant_monitor.allowance import SWEPT_AFTER, Allowance
@@ -21,20 +21,24 @@ from grant_monitor.books import Books
 from grant_monitor.grant import Cause
 from grant_monitor.metrics import EXPIRY_EFFECT_DELAY
 from grant_monitor.storage.arrays import among, write
-from grant_monitor.storage.rows import ALLOWANCES, EPOCHS, GRANTS, epoch_of, grant_of
-from grant_monitor.storage.tables import ACCESS_GRANT, ACCOUNT, ALLOWANCE, CERTIFICATE, GRANT_EPOCH
+from grant_monitor.storage.rows import ALLOWANCES, EPOCH_COLUMNS, EPOCHS, GRANTS, epoch_of, grant_of
+from grant_monitor.storage.tables import ACCESS_GRANT, ACCOUNT, ALLOWANCE, CERTIFICATE, GRANT_EPOCH, OPEN
 from grant_monitor.storage.usage import usage_to_add
 from grant_monitor.warning import NoticeCalendar
 from messaging import put
 from observability import get_logger
 
 log = get_logger(__name__)
-Lock = Literal["wait", "skip", "held", "none"]
+Lock = Literal["wait", "owners", "skip", "held", "none"]
 
+_OWNERS = select(ALLOWANCE.c.certificate_id).where(among(ALLOWANCE.c.allowance_id, "ids"))
+_NAMED = select(func.unnest(bindparam("certificates", type_=ARRAY(Uuid))))
 _GRANTS = select(ACCESS_GRANT).where(among(ACCESS_GRANT.c.certificate_id, "certificates"))
 _IN_ORDER = _GRANTS.order_by(ACCESS_GRANT.c.certificate_id)
-_LOCKED = {
+_WITH_OWNERS = select(ACCESS_GRANT).where(ACCESS_GRANT.c.certificate_id.in_(_NAMED.union(_OWNERS)))
+_FOUND = {
     "wait": _IN_ORDER.with_for_update(),
+    "owners": _WITH_OWNERS.order_by(ACCESS_GRANT.c.certificate_id).with_for_update(of=ACCESS_GRANT),
     "skip": _IN_ORDER.with_for_update(skip_locked=True),
     "held": _GRANTS,
     "none": _GRANTS,
@@ -50,18 +54,16 @@ _EPOCHS = (
     .outerjoin(ACCOUNT, ACCOUNT.c.account_id == CERTIFICATE.c.account_id)
     .where(among(GRANT_EPOCH.c.certificate_id, "certificates"), among(GRANT_EPOCH.c.epoch, "numbers"))
 )
+_HOLDERS = select(func.array_agg(ALLOWANCE.c.holder)).where(
+    ALLOWANCE.c.certificate_id == GRANT_EPOCH.c.certificate_id, ALLOWANCE.c.epoch == GRANT_EPOCH.c.epoch, OPEN
+)
+_EPOCHS_AND_HOLDERS = _EPOCHS.add_columns(_HOLDERS.scalar_subquery())
 _BLOCKS = select(ALLOWANCE).where(among(ALLOWANCE.c.allowance_id, "ids"))
 _OVERDUE = select(ALLOWANCE).where(
     among(ALLOWANCE.c.certificate_id, "certificates"),
-    ALLOWANCE.c.state == "open",
+    OPEN,
     ALLOWANCE.c.not_after < bindparam("overdue_at", type_=ALLOWANCE.c.not_after.type),
 )
-_OPEN_BLOCKS = (
-    select(ALLOWANCE.c.certificate_id, ALLOWANCE.c.epoch, ALLOWANCE.c.holder, func.count())
-    .where(among(ALLOWANCE.c.certificate_id, "certificates"), ALLOWANCE.c.state == "open")
-    .group_by(ALLOWANCE.c.certificate_id, ALLOWANCE.c.epoch, ALLOWANCE.c.holder)
-)
-_OWNERS = select(ALLOWANCE.c.certificate_id).where(among(ALLOWANCE.c.allowance_id, "ids"))
 
 
 @asynccontextmanager
@@ -78,8 +80,9 @@ async def books_of(
 ) -> AsyncIterator[Books]:
     """The books of these certificates, with these allowances of theirs; written when the block ends well.
 
-    `lock="skip"` leaves out certificates that another transaction holds, `"held"` says that this one holds them; `overdue`
-    brings every open allowance of the certificates whose validity is over; `blocks`, how many each holder has open.
+    `lock="owners"` brings the certificates of the allowances too; `"skip"` leaves out those that another transaction holds;
+    `"held"` says that this one holds them. `overdue` brings every open allowance of the certificates whose validity is over;
+    `blocks`, how many each holder has open.
     """
     books = await opened(session, certificates, allowances, now=now, host_now=host_now, lock=lock, overdue=overdue, blocks=blocks)
     before = dict(books.grants), dict(books.epochs), dict(books.allowances)
@@ -110,9 +113,10 @@ async def opened(
 ) -> Books:
     """The books as they are; without a lock, for reading only."""
     books = Books(now, host_now)
-    if not certificates:
+    if not certificates and lock != "owners":
         return books
-    found = await session.execute(_LOCKED[lock], {"certificates": list(certificates)})
+    ids = {"ids": list(allowances)} if lock == "owners" else {}
+    found = await session.execute(_FOUND[lock], {"certificates": list(certificates), **ids})
     books.grants = {row[0]: grant_of(row) for row in found.all()}
     held = list(books.grants)
     if not held:
@@ -122,16 +126,8 @@ async def opened(
         await _read_blocks(session, books, {"ids": list(allowances)})
     if overdue:
         await _read_blocks(session, books, {"certificates": held, "overdue_at": host_now - SWEPT_AFTER})
-    await _read_epochs(session, books, held)
-    if blocks:
-        for certificate_id, epoch, holder, count in (await session.execute(_OPEN_BLOCKS, {"certificates": held})).all():
-            books.open_blocks.setdefault((certificate_id, epoch), Counter())[holder] = count
+    await _read_epochs(session, books, held, blocks=blocks)
     return books
-
-
-async def owners_of(session: AsyncSession, allowances: Collection[UUID]) -> set[UUID]:
-    """The certificates that these allowances belong to, as far as they were handed out."""
-    return set((await session.scalars(_OWNERS, {"ids": list(allowances)})).all())
 
 
 async def _read_blocks(session: AsyncSession, books: Books, which: dict[str, Any]) -> None:
@@ -142,15 +138,18 @@ async def _read_blocks(session: AsyncSession, books: Books, which: dict[str, Any
             books.allowances[block.allowance_id] = block
 
 
-async def _read_epochs(session: AsyncSession, books: Books, held: list[UUID]) -> None:
-    """The current epochs and those of the blocks, and the days of the accounts that are known."""
+async def _read_epochs(session: AsyncSession, books: Books, held: list[UUID], *, blocks: bool) -> None:
+    """The current epochs and those of the blocks, the days of the accounts that are known, and who holds how many blocks."""
     numbers = {grant.epoch for grant in books.grants.values()} | {block.epoch for block in books.allowances.values()}
-    for row in (await session.execute(_EPOCHS, {"certificates": held, "numbers": list(numbers)})).all():
-        certificate_id, number = row[:2]
-        books.epochs[certificate_id, number] = epoch_of(row)
-        zone, notice_hour, silent = row[-3:]
+    statement = _EPOCHS_AND_HOLDERS if blocks else _EPOCHS
+    for row in (await session.execute(statement, {"certificates": held, "numbers": list(numbers)})).all():
+        epoch = epoch_of(row)
+        books.epochs[epoch.certificate_id, epoch.number] = epoch
+        zone, notice_hour, silent, *holders = row[EPOCH_COLUMNS:]
         if zone is not None:
-            books.calendars[certificate_id] = _calendar(zone, notice_hour, silent)
+            books.calendars[epoch.certificate_id] = _calendar(zone, notice_hour, silent)
+        if holders and holders[0]:
+            books.open_blocks[epoch.certificate_id, epoch.number] = Counter(holders[0])
 
 
 @lru_cache(1024)

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from grant_monitor.allowance import SWEPT_AFTER
 from grant_monitor.grant import TOLD_EVERY, Epoch
 from grant_monitor.storage.rows import epoch_of
-from grant_monitor.storage.tables import ACCESS_GRANT, ALLOWANCE, GRANT_EPOCH
-from grant_monitor.storage.usage import BATCH, usage_is_counted
+from grant_monitor.storage.tables import ACCESS_GRANT, ALLOWANCE, GRANT_EPOCH, OPEN
+from grant_monitor.storage.usage import BATCH
 
 KEPT = timedelta(days=40)  # closed blocks: longer than `signatures` are, so that a replay finds every block it tells of
 
@@ -27,7 +27,7 @@ def _is_counted(host_now: datetime) -> ColumnElement[bool]:
 
 
 def _is_overdue(host_now: datetime) -> ColumnElement[bool]:
-    return and_(ALLOWANCE.c.state == "open", ALLOWANCE.c.not_after < host_now - SWEPT_AFTER)
+    return and_(OPEN, ALLOWANCE.c.not_after < host_now - SWEPT_AFTER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +36,18 @@ class Waiting:
 
     blocks: bool
     due: bool
-    counted: bool
-    usage: bool
 
 
 async def what_waits(session: AsyncSession, *, now: datetime, host_now: datetime) -> Waiting:
-    """One statement, four looks into indexes: most rounds find nothing.
+    """One statement, two looks into indexes: most rounds find nothing.
 
     The earliest instant is asked for, not whether one exists: for that the planner would rather read the whole table.
     """
-    first_end = select(func.min(ALLOWANCE.c.not_after)).where(ALLOWANCE.c.state == "open").scalar_subquery()
+    first_end = select(func.min(ALLOWANCE.c.not_after)).where(OPEN).scalar_subquery()
     first_due = select(func.min(ACCESS_GRANT.c.next_due_at)).scalar_subquery()
     found = select(
         (first_end < host_now - SWEPT_AFTER).label("blocks"),
         (first_due <= now).label("due"),
-        exists().where(_is_counted(host_now)).label("counted"),
-        exists().where(usage_is_counted(host_now)).label("usage"),
     )
     return Waiting(*map(bool, (await session.execute(found)).one()))
 
@@ -104,4 +100,4 @@ async def nearest_epochs(session: AsyncSession) -> list[Epoch]:
 
 async def open_blocks(session: AsyncSession) -> int:
     """How many blocks gateways hold."""
-    return int(await session.scalar(select(func.count()).where(ALLOWANCE.c.state == "open")) or 0)
+    return int(await session.scalar(select(func.count()).where(OPEN)) or 0)

@@ -85,6 +85,7 @@ def _warned(crossing_time: date | None, crossing_usage: date | None, daily: date
     return Warned(crossing_time=crossing_time, crossing_usage=crossing_usage, daily=daily)
 
 
+EPOCH_COLUMNS = len(GRANT_EPOCH.c)
 NEVER = None, None, None
 GRANTS = Kept(ACCESS_GRANT, grant_values, "version", "next_due_at", "to_tell", "told_at")
 EPOCHS = Kept(GRANT_EPOCH, epoch_values, "settled", "forfeited", "reserved", "counted")

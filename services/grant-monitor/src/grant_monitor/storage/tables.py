@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     Table,
     Uuid,
+    literal_column,
     text,
 )
 
@@ -88,6 +89,8 @@ ALLOWANCE = Table(
     Index("allowance_open", "certificate_id", "epoch", postgresql_where=text("state = 'open'")),
     Index("allowance_end", "state", "not_after"),
 )
+
+OPEN = ALLOWANCE.c.state == literal_column("'open'")  # no parameter, so that the planner sees the index of what is open
 
 SERVICE_USAGE = Table(
     "service_usage",

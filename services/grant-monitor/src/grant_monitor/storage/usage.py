@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import Date, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts import Usage
 from contracts.access_grants import UsageDay
 from grant_monitor.grant import TOLD_EVERY
-from grant_monitor.storage.arrays import Rows, Way
+from grant_monitor.storage.arrays import Rows, Way, among
 from grant_monitor.storage.tables import SERVICE_USAGE, USAGE_DAY
 
 DAYS_TOLD = 92
@@ -20,6 +20,18 @@ BATCH = 500
 _USED = ("client_service_id", "certificate_id", "version", "total", "to_tell")
 _SERVICES = Way("add", SERVICE_USAGE, _USED, "total", ("certificate_id", "to_tell"))
 _DAYS = Way("add", USAGE_DAY, tuple(USAGE_DAY.c.keys()), "signatures")
+_TOLD = (
+    update(SERVICE_USAGE)
+    .where(among(SERVICE_USAGE.c.client_service_id, "services"))
+    .values(version=SERVICE_USAGE.c.version + 1, to_tell=False, told_at=bindparam("host_now", type_=SERVICE_USAGE.c.told_at.type))
+    .returning(SERVICE_USAGE)
+)
+_DAYS_SINCE = (
+    select(USAGE_DAY.c.client_service_id, USAGE_DAY.c.local_date, func.sum(USAGE_DAY.c.signatures).label("signatures"))
+    .where(among(USAGE_DAY.c.client_service_id, "services"), USAGE_DAY.c.local_date >= bindparam("since", type_=Date))
+    .group_by(USAGE_DAY.c.client_service_id, USAGE_DAY.c.local_date)
+    .order_by(USAGE_DAY.c.client_service_id, USAGE_DAY.c.local_date.desc())
+)
 
 
 def usage_to_add(used: Mapping[tuple[UUID, UUID, date], int]) -> tuple[tuple[Way, Rows], tuple[Way, Rows]]:
@@ -40,15 +52,10 @@ def _order(used: tuple[tuple[UUID, UUID, date], int]) -> tuple[bytes, bytes, dat
     return client_service_id.bytes, certificate_id.bytes, day
 
 
-def usage_is_counted(host_now: datetime) -> ColumnElement[bool]:
-    """Whose usage changed and was not told within 2 s."""
-    quiet = or_(SERVICE_USAGE.c.told_at.is_(None), SERVICE_USAGE.c.told_at <= host_now - TOLD_EVERY)
-    return and_(SERVICE_USAGE.c.to_tell, quiet)
-
-
 async def usage_to_tell(session: AsyncSession, *, now: datetime, host_now: datetime) -> list[Usage]:
     """Up to 500 services whose usage changed and was not told within 2 s, marked as told with the next version."""
-    due = select(SERVICE_USAGE.c.client_service_id).where(usage_is_counted(host_now))
+    quiet = or_(SERVICE_USAGE.c.told_at.is_(None), SERVICE_USAGE.c.told_at <= host_now - TOLD_EVERY)
+    due = select(SERVICE_USAGE.c.client_service_id).where(SERVICE_USAGE.c.to_tell, quiet)
     locked = due.limit(BATCH).with_for_update(skip_locked=True)
     return await _told(session, list(await session.scalars(locked)), now=now, host_now=host_now)
 
@@ -69,12 +76,7 @@ async def _told(session: AsyncSession, services: list[UUID], *, now: datetime, h
     if not services:
         return []
     days = await _days(session, services, since=now.date() - timedelta(days=DAYS_TOLD))
-    told = (
-        update(SERVICE_USAGE)
-        .where(SERVICE_USAGE.c.client_service_id.in_(services))
-        .values(version=SERVICE_USAGE.c.version + 1, to_tell=False, told_at=host_now)
-        .returning(SERVICE_USAGE)
-    )
+    told = await session.execute(_TOLD, {"services": services, "host_now": host_now})
     return [
         Usage(
             client_service_id=row.client_service_id,
@@ -83,20 +85,14 @@ async def _told(session: AsyncSession, services: list[UUID], *, now: datetime, h
             total=row.total,
             days=days[row.client_service_id][:DAYS_TOLD],
         )
-        for row in sorted(await session.execute(told), key=lambda row: UUID(str(row.client_service_id)))
+        for row in sorted(told, key=lambda row: UUID(str(row.client_service_id)))
     ]
 
 
 async def _days(session: AsyncSession, services: list[UUID], *, since: date) -> dict[UUID, list[UsageDay]]:
     """Each service's days, newest first."""
     days: defaultdict[UUID, list[UsageDay]] = defaultdict(list)
-    query = (
-        select(USAGE_DAY.c.client_service_id, USAGE_DAY.c.local_date, func.sum(USAGE_DAY.c.signatures).label("signatures"))
-        .where(USAGE_DAY.c.client_service_id.in_(services), USAGE_DAY.c.local_date >= since)
-        .group_by(USAGE_DAY.c.client_service_id, USAGE_DAY.c.local_date)
-        .order_by(USAGE_DAY.c.client_service_id, USAGE_DAY.c.local_date.desc())
-    )
-    for row in await session.execute(query):
+    for row in await session.execute(_DAYS_SINCE, {"services": services, "since": since}):
         days[row.client_service_id].append(UsageDay(date=row.local_date, signatures=int(row.signatures)))
     return days
 
