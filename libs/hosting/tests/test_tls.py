@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import hashlib
+import inspect
 import json
 import socket
 import ssl
@@ -11,6 +12,7 @@ import pytest
 import uvicorn
 import uvloop
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from hosting.tls import CIPHER_SUITES, ShowsClientCertificate, TlsPort, TlsUnusable
 
@@ -223,8 +225,11 @@ def test_a_key_that_everyone_can_read_is_not_used(server):
 
 
 def test_uvicorns_protocol_still_has_what_ours_extends():
-    protocol = ShowsClientCertificate.__mro__[2]
-    assert protocol.__module__ == "uvicorn.protocols.http.httptools_impl"
+    protocol = ShowsClientCertificate.__mro__[3]
+    assert protocol is HttpToolsProtocol
     extended = {"connection_made", "data_received", "on_message_begin", "on_headers_complete", "on_body", "on_message_complete"}
     assert extended <= set(vars(protocol))
+    cycle = inspect.getsource(RequestResponseCycle)
+    for name in ("scope", "disconnected", "keep_alive", "response_started", "response_complete", "on_response"):
+        assert f"self.{name} = " in cycle
     assert {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256"} <= set(CIPHER_SUITES)

@@ -54,7 +54,7 @@ async def test_what_fits_no_single_batch_is_told_whole_and_in_order(bootstrap, p
     key, padding = str(uuid4()).encode(), b"x" * 5_000
     numbers = range(120)  # 600 KB, batches take 262 KB
     await asyncio.gather(
-        *(batches.send(Record(f"{prefix}signatures", key, str(number).encode() + padding, [])) for number in numbers)
+        *(batches.sent(Record(f"{prefix}signatures", key, str(number).encode() + padding, [])) for number in numbers)
     )
     await batches.close()
     await producer.close()

@@ -74,7 +74,11 @@ def an_item(hashes=("AAAA",), certificate_id=None):
 
 def signing(at_authority, count, **what):
     items = [an_item(**what) for _ in range(count)]
-    return items, [asyncio.create_task(at_authority.sign(item)) for item in items]
+
+    async def waits(item):
+        return await at_authority.asked(item)
+
+    return items, [asyncio.create_task(waits(item)) for item in items]
 
 
 async def test_one_alone_is_sent_at_once_and_what_comes_while_calls_are_under_way_goes_together(connector, at_authority):
@@ -217,7 +221,7 @@ async def test_an_authority_that_takes_long_does_not_keep_a_quick_ones_calls_fro
         for _ in range(300):
             slow += signing(at_authority, 1, certificate_id=slow_and_quick.slow)[1]
             await asyncio.sleep(0.003)
-        quick = [(await at_authority.sign(an_item(certificate_id=uuid4()))).outcome for _ in range(20)]
+        quick = [(await at_authority.asked(an_item(certificate_id=uuid4()))).outcome for _ in range(20)]
         assert quick == ["signed"] * 20
         assert slow_and_quick.slow_calls == CALLS_PER_CERTIFICATE
         slow_and_quick.released.set()

@@ -13,6 +13,9 @@ MAX_HEAD = 64 * 1024
 """Bytes: the largest forwarded client certificate and token are a few thousand."""
 
 
+WHOLE = "whole"
+"""The scope's member that is there once the whole request has come, so that its body need not be waited for."""
+
 HEAD_S = 30.0
 """Seconds from the first bytes of a head that does not come in one piece."""
 
@@ -44,7 +47,7 @@ class BoundedHead(HttpToolsProtocol):
 
     def _shown(self) -> None:
         self._kept = 0
-        if self._until is not None:
+        if self._until is not None:  # as a rule a request comes in one piece
             self._until.cancel()
             self._until = None
 
@@ -70,4 +73,5 @@ class BoundedHead(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """A request is whole."""
         self._shown()
+        self.scope[WHOLE] = True  # type: ignore[literal-required] # a member of ours
         super().on_message_complete()

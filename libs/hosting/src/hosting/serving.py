@@ -14,9 +14,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hosting.clock import Clock
 from hosting.database import migrate
-from hosting.request_head import BoundedHead
 from hosting.settings import ProcessSettings, Unusable
 from hosting.tls import ShowsClientCertificate, TlsPort
+from hosting.whole_answers import AnswersWhole
 from observability import Health, get_logger, set_up
 from observability.http import admin_app, public_health, traced
 
@@ -115,7 +115,8 @@ def _server(app: ASGIApp, host: str, port: int, tls: TlsPort | None = None) -> u
         server_header=False,
         proxy_headers=False,  # whose word on a client's address counts is for each service to judge
         lifespan="off",
-        http=ShowsClientCertificate if tls else BoundedHead,
+        interface="asgi3",
+        http=ShowsClientCertificate if tls else AnswersWhole,
         ssl_context_factory=(lambda _config, _default: tls.context) if tls else None,
         timeout_graceful_shutdown=DRAIN_S,
         timeout_keep_alive=30,
@@ -128,9 +129,9 @@ def _server(app: ASGIApp, host: str, port: int, tls: TlsPort | None = None) -> u
 def _with_health(routes: ASGIApp, healths: ASGIApp) -> ASGIApp:
     """The public port answers the two health paths too, and nothing else of the admin port."""
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    def app(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         health = scope["type"] == "http" and scope["path"] in {"/livez", "/readyz"}
-        await (healths if health else routes)(scope, receive, send)
+        return (healths if health else routes)(scope, receive, send)
 
     return app
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from hosting.request_head import BoundedHead
 from hosting.settings import Unusable
+from hosting.whole_answers import AnswersWhole
 from observability import get_logger
 
 log = get_logger(__name__)
@@ -120,13 +120,11 @@ def _load_lists(context: ssl.SSLContext, revocation_lists: Sequence[bytes]) -> N
             Path(name).unlink()
 
 
-class ShowsClientCertificate(BoundedHead):
+class ShowsClientCertificate(AnswersWhole):
     """Puts `extensions.tls` into the scope of every request of a TLS connection; one mapping serves the whole connection.
 
     It leans on a class that uvicorn does not promise: `tests/test_tls.py` says what of it.
     """
-
-    _extensions: dict[str, Any] | None = None
 
     def connection_made(self, transport: Any) -> None:
         """The handshake is over: what it showed holds for as long as the connection."""
@@ -134,22 +132,14 @@ class ShowsClientCertificate(BoundedHead):
         secured = transport.get_extra_info("ssl_object")
         if secured is not None:
             shown = secured.getpeercert(binary_form=True)
-            self._extensions = {
-                "tls": {
-                    "server_cert": None,
-                    "client_cert_chain": [ssl.DER_cert_to_PEM_cert(shown)] if shown else [],
-                    "client_cert_name": None,  # whoever asks for a name reads it from the certificate
-                    "client_cert_error": None,  # one that does not verify ends the handshake
-                    "tls_version": int(ssl.TLSVersion.TLSv1_3),
-                    "cipher_suite": CIPHER_SUITES.get(secured.cipher()[0]),
-                }
+            self._extensions["tls"] = {
+                "server_cert": None,
+                "client_cert_chain": [ssl.DER_cert_to_PEM_cert(shown)] if shown else [],
+                "client_cert_name": None,  # whoever asks for a name reads it from the certificate
+                "client_cert_error": None,  # one that does not verify ends the handshake
+                "tls_version": int(ssl.TLSVersion.TLSv1_3),
+                "cipher_suite": CIPHER_SUITES.get(secured.cipher()[0]),
             }
-
-    def on_message_begin(self) -> None:
-        """A request begins: its scope is there."""
-        super().on_message_begin()
-        if self._extensions:
-            self.scope["extensions"] = self._extensions
 
 
 CIPHER_SUITES = {suite["name"]: suite["id"] & 0xFFFF for suite in ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).get_ciphers()}

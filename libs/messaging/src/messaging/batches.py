@@ -29,13 +29,13 @@ class Batches:
         self._next: Share = []
         self._flushing: asyncio.Task[None] | None = None
 
-    async def send(self, record: Record) -> None:
-        """Returns when the record is acknowledged. Raises TimeoutError, OSError or a KafkaError; it may have arrived even so."""
+    def sent(self, record: Record) -> Waiter:
+        """Done when the record is acknowledged. Raises TimeoutError, OSError or a KafkaError; it may have arrived even so."""
         waiter: Waiter = asyncio.get_running_loop().create_future()
         self._next.append((record, waiter))
         if self._flushing is None:
             self._flushing = asyncio.create_task(self._flush_all())
-        await waiter
+        return waiter
 
     async def close(self) -> None:
         """Whoever still waits gets a KafkaError."""

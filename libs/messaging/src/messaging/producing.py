@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from aiokafka import AIOKafkaProducer
+from msgspec import Struct
 
 from contracts.envelope import Headers
 
@@ -13,8 +13,7 @@ CONNECT_S = 5.0
 CLOSE_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """What goes on the bus."""
 
     topic: str

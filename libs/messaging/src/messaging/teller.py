@@ -1,5 +1,6 @@
 """Telling without a database: the caller waits for the acknowledgement, since what it releases depends on it."""
 
+from collections.abc import Awaitable
 from datetime import datetime
 from itertools import count
 from uuid import uuid4
@@ -43,15 +44,15 @@ class Teller:
 
     async def tell(self, event: Tellable, *, at: datetime) -> None:
         """Returns when all in-sync replicas have the event. `at`: the service's clock, aware. Raises NotTold within 8 s."""
-        if left_out():
-            await self._told(event, at)
-            return
-        with telling(event.topic):
-            await self._told(event, at)
-
-    async def _told(self, event: Tellable, at: datetime) -> None:
-        value, headers = encode(event, event_id=next(self._ids), source=self._service, at=at, traceparent=traceparent())
         try:
-            await self._batches.send(Record(self._prefix + event.topic, event.key.encode(), value, headers))
+            if left_out():  # and whoever hears it leaves it out too
+                await self._sent(event, at, None)
+            else:
+                with telling(event.topic):
+                    await self._sent(event, at, traceparent())
         except (KafkaError, OSError, TimeoutError) as fault:
             raise NotTold(f"{event.type} was not acknowledged ({type(fault).__name__})") from fault
+
+    def _sent(self, event: Tellable, at: datetime, trace: str | None) -> Awaitable[None]:
+        value, headers = encode(event, event_id=next(self._ids), source=self._service, at=at, traceparent=trace)
+        return self._batches.sent(Record(self._prefix + event.topic, event.key.encode(), value, headers))

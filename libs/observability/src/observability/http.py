@@ -1,5 +1,6 @@
 """What every HTTP port has: traces, metrics per route, and the admin port's `/livez`, `/readyz` and `/metrics`."""
 
+from collections.abc import Awaitable
 from functools import cache
 from time import perf_counter
 from typing import Any
@@ -16,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from observability.health import Health
-from observability.traces import LEFT_OUT, begun, taken_up, tracer
+from observability.traces import LEFT_OUT, Unchosen, begun, taken_up, tracer
 
 REQUESTS = Counter("http_requests_total", "HTTP requests answered", ["method", "route", "status"])
 DURATION = Histogram(
@@ -26,6 +27,11 @@ DURATION = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 IN_FLIGHT = Gauge("http_requests_in_flight", "HTTP requests under way")
+_under_way = [0]
+IN_FLIGHT.set_function(lambda: _under_way[0])
+
+ANSWERED = "answered"
+"""The scope's member with the status of an answer that went out without passing through `send`."""
 
 UNTRACED = frozenset({"/livez", "/readyz", "/metrics"})
 _PLAIN = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'"}
@@ -49,7 +55,7 @@ class traced:  # noqa: N801 - put on an application as a verb: traced(app, servi
             return
         scope["fastapi.telemetry"] = None  # FastAPI would add a second span, with the path's ids and the query in it
         method = scope["method"] if scope["method"] in METHODS else "OTHER"
-        if any(name == b"traceparent" for name, _ in scope["headers"]):
+        if b"traceparent" in dict(scope["headers"]):
             header = propagate.extract(scope["headers"], getter=_HEADERS)
             told, sampled = taken_up(header, from_strangers=self._strangers)
         else:
@@ -57,12 +63,12 @@ class traced:  # noqa: N801 - put on an application as a verb: traced(app, servi
         if sampled:
             await self._in_a_span(told, scope, receive, send, method)
             return
-        before, was = attach(told), LEFT_OUT.set(True)
+        was, before = LEFT_OUT.set(Unchosen()), attach(told)
         try:
             await self._measured(scope, receive, send, method)
         finally:
-            LEFT_OUT.reset(was)
             detach(before)
+            LEFT_OUT.reset(was)
 
     async def _in_a_span(self, told: Context, scope: Scope, receive: Receive, send: Send, method: str) -> None:
         with self._tracer.start_as_current_span(
@@ -82,18 +88,19 @@ class traced:  # noqa: N801 - put on an application as a verb: traced(app, servi
     async def _measured(self, scope: Scope, receive: Receive, send: Send, method: str) -> int:
         status = 500
 
-        async def sent(message: Message) -> None:
+        def sent(message: Message) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-            await send(message)
+            return send(message)
 
         begun_at = perf_counter()
-        IN_FLIGHT.inc()
+        _under_way[0] += 1
         try:
             await self._app(scope, receive, sent)
         finally:
-            IN_FLIGHT.dec()
+            _under_way[0] -= 1
+            status = int(scope.get(ANSWERED, status))
             counted, timed = _series(method, _route(scope), status)
             counted.inc()
             timed.observe(perf_counter() - begun_at)

@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler, SamplingResult, TraceIdRatioBased
 from opentelemetry.trace import (
+    INVALID_SPAN_CONTEXT,
     Link,
     NonRecordingSpan,
     SpanContext,
@@ -33,10 +34,38 @@ EXPORT_EVERY_MS = 1_000
 EXPORT_TIMEOUT_S = 2
 
 _CHOSEN = create_key("chosen")
-_NOTHING = Context()
-LEFT_OUT = ContextVar("left_out", default=False)
-"""Set with the context of what was not chosen; asked so often that OpenTelemetry's own way to ask is too dear."""
 _share = 1.0  # of what begins here; what no `set_up_traces` has lowered is traced whole
+
+
+class Unchosen:
+    """What was not chosen to be traced. Its ids, for the log and for whoever is called, are made once somebody asks."""
+
+    __slots__ = ("_ids",)
+
+    def __init__(self) -> None:
+        self._ids: SpanContext | None = None
+
+    def ids(self) -> SpanContext:
+        """Of no span anywhere; the same for as long as it lasts."""
+        if self._ids is None:
+            self._ids = SpanContext(random.getrandbits(128) or 1, random.getrandbits(64) or 1, is_remote=False)
+        return self._ids
+
+
+LEFT_OUT: ContextVar[Unchosen | None] = ContextVar("left_out", default=None)
+"""Set with the context of what was not chosen; asked so often that OpenTelemetry's own way to ask is too dear."""
+
+
+class _Nobody(NonRecordingSpan):
+    """The current span of whatever was not chosen."""
+
+    def get_span_context(self) -> SpanContext:
+        """OpenTelemetry's."""
+        unchosen = LEFT_OUT.get()
+        return unchosen.ids() if unchosen else INVALID_SPAN_CONTEXT
+
+
+_NOBODY = set_span_in_context(_Nobody(INVALID_SPAN_CONTEXT), Context())
 
 
 class Share(Sampler):
@@ -68,13 +97,12 @@ class Share(Sampler):
 def begun() -> tuple[Context, bool]:
     """Whether what begins now is traced, decided before any span is made: a span that is not sampled costs as much as a request.
 
-    Answers the context to begin in. An untraced one has ids all the same, for the log, and whoever is called from it traces
-    nothing of it either.
+    Answers the context to begin in. With `LEFT_OUT` set an untraced one has ids all the same, for the log, and whoever is called
+    from it traces nothing of it either.
     """
     if random.random() < _share:  # noqa: S311 - it chooses what is traced, and hides nothing
         return Context({_CHOSEN: True}), True
-    nobody = NonRecordingSpan(SpanContext(random.getrandbits(128) or 1, random.getrandbits(64) or 1, is_remote=False))
-    return set_span_in_context(nobody, _NOTHING), False
+    return _NOBODY, False
 
 
 def taken_up(told: Context, *, from_strangers: bool) -> tuple[Context, bool]:
@@ -91,12 +119,12 @@ def taken_up(told: Context, *, from_strangers: bool) -> tuple[Context, bool]:
     sampled = caller.trace_flags.sampled and random.random() < _share  # noqa: S311 - as above
     flags = TraceFlags(TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT)
     kept = SpanContext(caller.trace_id, caller.span_id, is_remote=True, trace_flags=flags)
-    return set_span_in_context(NonRecordingSpan(kept), _NOTHING), sampled
+    return set_span_in_context(NonRecordingSpan(kept), Context()), sampled
 
 
 def left_out() -> bool:
     """Whether what is under way was not chosen to be traced: a span of it would cost and tell nothing."""
-    return LEFT_OUT.get()
+    return LEFT_OUT.get() is not None
 
 
 def tracer(name: str) -> Tracer:

@@ -4,7 +4,6 @@ One that was asked for with a TLS client certificate is bound to it (RFC 8705 §
 """
 
 import base64
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from typing import Any
@@ -13,6 +12,7 @@ from uuid import UUID, uuid4
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
+from msgspec import Struct
 
 from hosting import Clock
 from signing_gateway.permission import KnownService
@@ -24,8 +24,7 @@ LIFETIME = timedelta(hours=1)
 REMEMBERED = 50_000  # tokens whose signature need not be judged again
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(Struct, frozen=True, gc=False):
     """What a token says; instants in seconds since 1970. `login`: the refresh token it came of, with which it is revoked."""
 
     service_id: UUID
@@ -45,7 +44,7 @@ class AccessTokens:
         self._audience = f"{issuer}/csc/v2"
         self._clock = clock
         self._revoked = revoked
-        self._known = lru_cache(maxsize=REMEMBERED)(self._decoded)
+        self._brought = lru_cache(maxsize=REMEMBERED)(self._read)
 
     def issue(self, service: KnownService, *, certificate: str | None = None, login: str | None = None) -> str:
         """A token for `service`, bound to the client certificate with this SHA-256, of the login with this id."""
@@ -67,15 +66,12 @@ class AccessTokens:
         header = {"alg": "Ed25519", "typ": "at+jwt", "kid": self._key.thumbprint()}
         return jwt.encode(header, claims, self._key, algorithms=ALGORITHMS)
 
-    def read(self, authorization: str | None, shown: str | None = None) -> Claims:
+    def read(self, authorization: bytes | None, shown: str | None = None) -> Claims:
         """What the token in this `Authorization` header says, brought with the client certificate `shown`.
 
         Raises TokenInvalid, which says what to do, and NotCurrent when it cannot be told whether it was revoked.
         """
-        scheme, _, token = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            raise TokenInvalid("An access token is needed: ask for one at /oauth2/token.")
-        claims = self._known(token.strip())
+        claims = self._brought(authorization or b"")
         if not claims.issued - 5 <= self._clock().timestamp() < claims.ends:
             raise TokenInvalid("The access token is over. Ask for a new one at /oauth2/token.")
         if claims.id in self._revoked or claims.login in self._revoked:
@@ -89,7 +85,7 @@ class AccessTokens:
     def claims_of(self, token: str) -> Claims | None:
         """What a token of ours says, be it over or revoked; None for any other text."""
         try:
-            return self._known(token)
+            return self._decoded(token)
         except TokenInvalid:
             return None
 
@@ -97,6 +93,13 @@ class AccessTokens:
         """The JWKS (RFC 7517) that verifies them."""
         key = {**self._key.as_dict(private=False), "kid": self._key.thumbprint(), "use": "sig", "alg": "Ed25519"}
         return {"keys": [key]}
+
+    def _read(self, authorization: bytes) -> Claims:
+        """What the token in this header says, its signature judged; never whether it is over. Raises TokenInvalid."""
+        scheme, _, token = authorization.decode("latin-1").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise TokenInvalid("An access token is needed: ask for one at /oauth2/token.")
+        return self._decoded(token.strip())
 
     def _decoded(self, token: str) -> Claims:
         """What a token says, its signature judged; never whether it is over. Raises TokenInvalid."""

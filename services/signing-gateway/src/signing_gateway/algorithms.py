@@ -1,6 +1,7 @@
 """The algorithms the gateway signs with: PKCS #1 v1.5 RSA (RFC 8017) and ECDSA (RFC 5758), on SHA-2 digests."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from signing_gateway.refusals import InvalidRequest
@@ -48,6 +49,7 @@ def offered(key_algorithm: KeyAlgorithm, key_bits: int) -> list[str]:
     return [oid for oid, hash_oid in WITH_ECDSA.items() if hash_oid == digest]
 
 
+@lru_cache(maxsize=1_000)
 def chosen(sign_algo: str, hash_algo: str | None, *, key_algorithm: KeyAlgorithm, key_bits: int) -> SigningAlgorithm:
     """The algorithm a request asks for. Raises InvalidRequest (CSC v2 §11.10: `hashAlgo` is needed for a bare key algorithm)."""
     if sign_algo not in offered(key_algorithm, key_bits):

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from msgspec import Struct
+
 from contracts.allowances import Settlement, Want
 from signing_gateway.refusals import Refused
 
@@ -20,8 +22,7 @@ REMEMBERED = 600.0  # seconds for which it is known, without a block, that the l
 IDLE_NEAR = 1.0  # a block near the limit that lies idle this long goes back
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(Struct, frozen=True):
     """Signatures that one request of a client service needs at once, under one epoch of its certificate's grant."""
 
     certificate_id: UUID
@@ -183,9 +184,12 @@ class Purse:
             return False
         if self.waiting:
             return True
-        mine = [a for a in self.allowances if not a.closed and a.epoch == epoch]
-        half = sum(a.left for a in mine) * 2 <= sum(a.n for a in mine)
-        return bool(mine) and half and self.ahead(at) > 0
+        had = left = 0
+        for allowance in self.allowances:  # no comprehension: every request asks this
+            if allowance.epoch == epoch and not allowance.closed:
+                had += allowance.n
+                left += allowance.left
+        return had > 0 and left * 2 <= had and self.ahead(at) > 0
 
     def want(self, allowance_id: UUID, epoch: int, at: float) -> Want:
         """What to ask for: enough for the longest waiting, at most for all that wait and what is due ahead."""

@@ -1,8 +1,8 @@
 """Signing at the authorities through the CA connector: what waits goes in one bulk call, whatever its certificates (ADR 25)."""
 
 import asyncio
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import NamedTuple
 from uuid import UUID
@@ -31,6 +31,17 @@ class Asked(NamedTuple):
     since: float
 
 
+class Line:
+    """One certificate's items: the calls that an answer is awaited from, and what is held because there are so many."""
+
+    __slots__ = ("calls", "certificate_id", "held", "until")
+
+    def __init__(self, certificate_id: UUID) -> None:
+        self.certificate_id, self.calls = certificate_id, 0
+        self.held: list[Asked] = []
+        self.until: asyncio.TimerHandle | None = None  # the first of the held has waited too long
+
+
 class Authority:
     """Asks the connector. An item waits only while calls are under way, so an idle gateway adds no delay and needs no timer.
 
@@ -41,16 +52,14 @@ class Authority:
     def __init__(self, connector: InternalCalls) -> None:
         self._connector = connector
         self._waiting: deque[Asked] = deque()
-        self._held: defaultdict[UUID, list[Asked]] = defaultdict(list)  # those whose certificate has as many calls as it may
-        self._held_until: dict[UUID, asyncio.TimerHandle] = {}  # the first of them has waited too long
-        self._of_certificate: Counter[UUID] = Counter()  # calls in which an answer is awaited
+        self._lines: dict[UUID, Line] = {}  # of certificates with calls
         self._trace: str | None = None  # of the first traced item that waits
         self._quick = 0
         self._starting = False
         self._calls: set[asyncio.Task[None]] = set()
 
-    async def sign(self, item: SignItem, trace: str | None = None) -> SignResult:
-        """What became of one item. `trace`: its request's traceparent, when that is traced.
+    def asked(self, item: SignItem, trace: str | None = None) -> "asyncio.Future[SignResult]":
+        """What becomes of one item. `trace`: its request's traceparent, when that is traced.
 
         Raises CallNotSent or CallRefused when nothing was done, CallOutcomeUnknown when nobody knows.
         """
@@ -58,7 +67,7 @@ class Authority:
         self._waiting.append(Asked(item, result, boottime()))
         self._trace = self._trace or trace
         self._call_if_free()
-        return await result
+        return result
 
     def _call_if_free(self) -> None:
         """Begins a call that takes along whatever else comes up before the event loop gets to it."""
@@ -70,87 +79,98 @@ class Authority:
             call.add_done_callback(self._calls.discard)
 
     async def _call(self) -> None:
-        asked = self._taken()
+        pending, awaited = self._taken()
         trace, self._trace, self._starting = self._trace, None, False
         over = self._slot()
-        pending = {each.item.item_id: each for each in asked}
         fault: Exception = CallOutcomeUnknown("the CA connector was not heard to its end")
         try:
             with carried_on("ask the CA connector", trace) if trace else nullcontext():
-                await self._heard(SignCall([each.item for each in asked]), pending)
+                await self._heard(pending, awaited)
         except (CallNotSent, CallRefused, CallOutcomeUnknown) as why:
             fault = why
         except msgspec.DecodeError:
             fault = CallOutcomeUnknown("the CA connector answered what is no result")
         finally:
-            for each in pending.values():
-                if not each.result.done():
-                    each.result.set_exception(fault)
-            self._answered({each.item.certificate_id for each in pending.values()})
+            for asked, _ in pending.values():
+                if not asked.result.done():
+                    asked.result.set_exception(fault)
+            for line in awaited:
+                self._answered(line)
             over()
 
-    def _taken(self) -> list[Asked]:
-        """What goes in the next call, in its order: as much as the connector reads at once, of certificates that may have it."""
-        taken: list[Asked] = []
+    def _taken(self) -> tuple[dict[str, tuple[Asked, Line]], dict[Line, int]]:
+        """What goes in the next call, by item id, in its order; and how many answers each certificate awaits from it.
+
+        It is as much as the connector reads at once, of certificates that may have it.
+        """
+        taken: dict[str, tuple[Asked, Line]] = {}
+        awaited: dict[Line, int] = {}
         hashes, too_old = 0, boottime() - WAIT_S
         while self._waiting and len(taken) < MOST:
             asked = self._waiting.popleft()
-            if not self._may_go(asked, too_old):
+            line = self._line_of(asked, too_old)
+            if line is None:
                 continue
             hashes += len(asked.item.hashes)
             if taken and hashes > MOST_HASHES:
                 self._waiting.appendleft(asked)
                 break
-            taken.append(asked)
-        self._of_certificate.update({each.item.certificate_id for each in taken})
-        return taken
+            taken[asked.item.item_id] = asked, line
+            awaited[line] = awaited.get(line, 0) + 1
+        for line in awaited:
+            line.calls += 1
+        return taken, awaited
 
-    def _may_go(self, asked: Asked, too_old: float) -> bool:
-        """Whether somebody waits for it, not for too long, and its certificate may have another call."""
+    def _line_of(self, asked: Asked, too_old: float) -> Line | None:
+        """Its certificate's line, where somebody waits for it, not for too long, and its certificate may have another call."""
         if asked.result.done():
-            return False
+            return None
         if asked.since < too_old:
             asked.result.set_exception(CallNotSent("too many calls for this certificate are under way"))
-            return False
-        certificate_id = asked.item.certificate_id
-        if self._of_certificate[certificate_id] >= CALLS_PER_CERTIFICATE:
-            if certificate_id not in self._held:
-                left = asked.since - too_old
-                self._held_until[certificate_id] = asyncio.get_running_loop().call_later(left, self._judge_again, certificate_id)
-            self._held[certificate_id].append(asked)
-            return False
-        return True
+            return None
+        line = self._lines.get(asked.item.certificate_id)
+        if line is None:
+            line = self._lines[asked.item.certificate_id] = Line(asked.item.certificate_id)
+        if line.calls < CALLS_PER_CERTIFICATE:
+            return line
+        if not line.held:
+            line.until = asyncio.get_running_loop().call_later(asked.since - too_old, self._judge_again, line)
+        line.held.append(asked)
+        return None
 
-    def _judge_again(self, certificate_id: UUID) -> None:
+    def _judge_again(self, line: Line) -> None:
         """What is held for it goes, is held again, or has waited too long."""
-        if held := self._held.pop(certificate_id, None):
-            self._held_until.pop(certificate_id).cancel()
-            self._waiting.extend(held)
+        if line.held:
+            assert line.until
+            line.until.cancel()
+            self._waiting.extend(line.held)
+            line.held = []
             self._call_if_free()
 
-    def _answered(self, certificates: Iterable[UUID]) -> None:
-        """A call awaits nothing more for these: what was held for them goes next."""
-        for certificate_id in certificates:
-            self._of_certificate[certificate_id] -= 1
-            if not self._of_certificate[certificate_id]:
-                del self._of_certificate[certificate_id]
-            self._judge_again(certificate_id)
+    def _answered(self, line: Line) -> None:
+        """A call awaits nothing more for this certificate: what was held for it goes next."""
+        line.calls -= 1
+        self._judge_again(line)
+        if not line.calls:
+            self._lines.pop(line.certificate_id, None)
 
-    async def _heard(self, call: SignCall, pending: dict[str, Asked]) -> None:
+    async def _heard(self, pending: dict[str, tuple[Asked, Line]], awaited: dict[Line, int]) -> None:
         """Hands over each result once, as it comes; one that nobody asked for is nobody's."""
-        if not call.items:
+        if not pending:
             return
-        awaited = Counter(item.certificate_id for item in call.items)
+        call = SignCall([asked.item for asked, _ in pending.values()])
         async for lines in self._connector.lines(PATH, call.body()):
             for result in results(lines):
-                asked = pending.pop(result.item_id, None)
-                if asked is None:
+                found = pending.pop(result.item_id, None)
+                if found is None:
                     continue
+                asked, line = found
                 if not asked.result.done():
                     asked.result.set_result(result)
-                awaited[asked.item.certificate_id] -= 1
-                if not awaited[asked.item.certificate_id]:
-                    self._answered([asked.item.certificate_id])
+                awaited[line] -= 1
+                if not awaited[line]:
+                    del awaited[line]
+                    self._answered(line)
 
     def _slot(self) -> Callable[[], None]:
         """What ends a call's place among the quick ones: when it is over, or after a while if it is not."""

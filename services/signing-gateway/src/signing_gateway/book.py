@@ -168,18 +168,23 @@ class Book:
         """Units came to their end: those who wait may have them, or now hear more than `draining`."""
         allowance = units.allowance
         purses = self._purses.get(allowance.certificate_id, {})
-        if purse := purses.get(allowance.client_service_id):
+        if (purse := purses.get(allowance.client_service_id)) and purse.waiting:
             purse.serve(at)
+        pressing = allowance.left == 0
         for purse in purses.values():
             purse.not_before = 0.0
-        if not allowance.closed and (allowance.left == 0 or any(purse.waiting for purse in purses.values())):
+            pressing = pressing or bool(purse.waiting)
+        if pressing and not allowance.closed:
             self._pressing.add(allowance.certificate_id)
 
     def _purse(self, need: Need) -> Purse:
-        purses = self._purses.setdefault(need.certificate_id, {})
-        if need.client_service_id not in purses:
-            purses[need.client_service_id] = Purse(need.certificate_id, need.client_service_id)
-        return purses[need.client_service_id]
+        purses = self._purses.get(need.certificate_id)
+        if purses is None:
+            purses = self._purses[need.certificate_id] = {}
+        purse = purses.get(need.client_service_id)
+        if purse is None:
+            purse = purses[need.client_service_id] = Purse(need.certificate_id, need.client_service_id)
+        return purse
 
     def _all(self) -> Iterator[Purse]:
         return (purse for purses in self._purses.values() for purse in purses.values())

@@ -2,7 +2,6 @@
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from sys import intern
@@ -179,8 +178,7 @@ class KnownGrant(Struct, frozen=True, gc=False):
         return self.state == "expired" or now >= self.expires_at
 
 
-@dataclass(frozen=True, slots=True)
-class Permit:
+class Permit(Struct, frozen=True):
     """This service may sign with this certificate under this epoch, judged at one instant."""
 
     service: KnownService

@@ -1,13 +1,13 @@
 """One signing request from permit to released signatures. Nothing is released that is not charged, verified, told and in time."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from itertools import count
 from typing import Literal, NoReturn, Protocol
 from uuid import UUID, uuid4
 
+from msgspec import Struct
 from prometheus_client import Counter
 
 from hosting import Clock, boottime
@@ -18,7 +18,7 @@ from signing_gateway.algorithms import SigningAlgorithm
 from signing_gateway.allowances import Need, Units
 from signing_gateway.asking import Asker
 from signing_gateway.authority import Authority
-from signing_gateway.permission import Permit, permitted
+from signing_gateway.permission import KnownCertificate, Permit, permitted
 from signing_gateway.projections import Known
 from signing_gateway.refusals import (
     AccessRefused,
@@ -62,8 +62,7 @@ class Topics(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True):
     """What is to be signed. `hashes` are base64 as they came, `digests` the same as bytes."""
 
     algorithm: SigningAlgorithm
@@ -105,40 +104,56 @@ class Signer:
 
     async def sign(self, client_service_id: UUID, order: Order) -> list[str]:
         """Base64 signatures in the order of the hashes. Raises a refusal of `refusals`."""
-        permit, units = await self._permitted_units(client_service_id, len(order.hashes))
+        permit, units = self._in_hand(client_service_id, len(order.hashes)) or await self._waited_for(
+            client_service_id, len(order.hashes)
+        )
         if order.certificate_id not in (None, permit.certificate.certificate_id):
             self._failed(units, CredentialUnknown)  # the client service was moved to another certificate meanwhile
-        with self._span(units), _Charged(units, self._asker):
+        if left_out():
+            return await self._signed(permit, units, order)
+        with spans.start_as_current_span("sign", attributes={"certificate_id": str(units.allowance.certificate_id)}):
+            return await self._signed(permit, units, order)
+
+    async def _signed(self, permit: Permit, units: Units, order: Order) -> list[str]:
+        try:
             result = await self._asked_of_authority(permit, units, order)
-            if not await self._verified(permit, order, result.signatures):
+            many = len(result.signatures) >= IN_A_THREAD
+            held = permit.certificate, order, result.signatures
+            if not (await asyncio.to_thread(_verified, *held) if many else _verified(*held)):
                 log.error("signatures came back that do not verify", certificate_id=str(units.allowance.certificate_id))
                 await self._unknown(permit, units, "What the certificate authority answered does not verify.")
-            if not self._in_time(permit, units):
+            now = self._clock()
+            if not self._in_time(permit, units, now):
                 await self._unknown(permit, units, "The answer of the certificate authority came too late.", outcome="late")
-            await self._told(permit, units)
-        if not self._in_time(permit, units):  # the telling may have taken long
+            await self._told(permit, units, now)
+        finally:
+            # Whatever interrupts, cancellation too: units that have not come to an end are charged, never refunded.
+            if not units.ended:
+                SIGNATURES.labels("unknown").inc(units.count)
+                self._asker.apply(units)
+        if not self._in_time(permit, units, self._clock()):  # the telling may have taken long
             SIGNATURES.labels("late").inc(units.count)
             raise OutcomeUnknown("The signature could not be released in time.")
         RELEASED.inc(units.count)
         return result.signatures
 
-    def _span(self, units: Units) -> AbstractContextManager[object]:
-        """A span, unless the request was left out of the traces."""
-        if left_out():
-            return nullcontext()
-        return spans.start_as_current_span("sign", attributes={"certificate_id": str(units.allowance.certificate_id)})
+    def _in_hand(self, client_service_id: UUID, count: int) -> tuple[Permit, Units] | None:
+        """A permit and units of its very epoch, where nothing need be waited for."""
+        try:
+            permit = self.permit(client_service_id)
+        except (EpochMoved, ServiceInactive):
+            return None  # it may pass in a moment
+        units = self._asker.in_hand(Need(permit.certificate.certificate_id, client_service_id, permit.grant.epoch, count))
+        return (permit, units) if units else None
 
-    async def _permitted_units(self, client_service_id: UUID, count: int) -> tuple[Permit, Units]:
+    async def _waited_for(self, client_service_id: UUID, count: int) -> tuple[Permit, Units]:
         """A permit and units of its very epoch. Judged again after any wait, since the world goes on meanwhile."""
         begun = boottime()
         while True:
             try:
                 permit = self.permit(client_service_id)
                 certificate_id = permit.certificate.certificate_id
-                need = Need(certificate_id, client_service_id, permit.grant.epoch, count)
-                if in_hand := self._asker.in_hand(need):
-                    return permit, in_hand  # nothing was waited for
-                units = await self._asker.take(need)
+                units = await self._asker.take(Need(certificate_id, client_service_id, permit.grant.epoch, count))
             except (EpochMoved, ServiceInactive) as refusal:
                 patience = NEWS_PATIENCE if isinstance(refusal, EpochMoved) else ACTIVATION_PATIENCE
                 if boottime() >= begun + patience:
@@ -166,7 +181,7 @@ class Signer:
             sign_algorithm_oid=order.algorithm.oid,
         )
         try:
-            result = await self._authority.sign(item, None if left_out() else traceparent())
+            result = await self._authority.asked(item, None if left_out() else traceparent())
         except (CallNotSent, CallRefused) as fault:
             log.warning("the CA connector did not take a call", reason=str(fault))
             self._failed(units, AuthorityAway)
@@ -179,25 +194,14 @@ class Signer:
             self._failed(units, lambda: _refusal(result.reason, result.detail))
         return result
 
-    async def _verified(self, permit: Permit, order: Order, signatures: list[str]) -> bool:
-        """Whether every signature is the certificate's own, over the hash in its place."""
-        try:
-            key = public_key(permit.certificate.leaf)
-        except (ValueError, IndexError):
-            log.exception("a certificate's chain cannot be read", certificate_id=str(permit.certificate.certificate_id))
-            return False
-        if len(signatures) < IN_A_THREAD:
-            return all_verify(key, order.algorithm.hash_oid, order.digests, signatures)
-        return await asyncio.to_thread(all_verify, key, order.algorithm.hash_oid, order.digests, signatures)
-
-    def _in_time(self, permit: Permit, units: Units) -> bool:
+    def _in_time(self, permit: Permit, units: Units, now: datetime) -> bool:
         """A process that slept during the call knows nothing of what happened meanwhile."""
-        return boottime() < units.allowance.deadline and self._clock() < permit.grant.expires_at and self._current()
+        return boottime() < units.allowance.deadline and now < permit.grant.expires_at and self._current()
 
-    async def _told(self, permit: Permit, units: Units) -> None:
+    async def _told(self, permit: Permit, units: Units, now: datetime) -> None:
         """Counts the units and tells them; returns only when every in-sync replica has the event."""
         try:
-            await self._tell(permit, units, "applied")
+            await self._tell(permit, units, "applied", now)
         except NotTold as fault:
             SIGNATURES.labels("unknown").inc(units.count)
             log.exception("signatures are withheld: they could not be told", allowance_id=str(units.allowance.id))
@@ -209,12 +213,12 @@ class Signer:
         """Charges the units and says so; a lost telling is healed by the next one of this allowance, or by its settlement."""
         SIGNATURES.labels(outcome).inc(units.count)
         try:
-            await self._tell(permit, units, "unknown")
+            await self._tell(permit, units, "unknown", self._clock())
         except NotTold as fault:
             log.warning("an unknown outcome could not be told", allowance_id=str(units.allowance.id), reason=str(fault))
         raise OutcomeUnknown(what)
 
-    async def _tell(self, permit: Permit, units: Units, outcome: Literal["applied", "unknown"]) -> None:
+    def _tell(self, permit: Permit, units: Units, outcome: Literal["applied", "unknown"], now: datetime) -> Awaitable[None]:
         first, total = self._asker.apply(units)
         told = SignatureApplied(
             certificate_id=units.allowance.certificate_id,
@@ -226,7 +230,7 @@ class Signer:
             total=total,
             outcome=outcome,
         )
-        await self._teller.tell(told, at=self._clock())
+        return self._teller.tell(told, at=now)
 
     def _failed(self, units: Units, why: Callable[[], Exception]) -> NoReturn:
         """Certainly nothing was signed: the units go back."""
@@ -235,19 +239,14 @@ class Signer:
         raise why() from None
 
 
-class _Charged:
-    """Whatever interrupts the block, cancellation too: units that have not come to an end are charged, never refunded."""
-
-    def __init__(self, units: Units, asker: Asker) -> None:
-        self._units, self._asker = units, asker
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, *_fault: object) -> None:
-        if not self._units.ended:
-            SIGNATURES.labels("unknown").inc(self._units.count)
-            self._asker.apply(self._units)
+def _verified(certificate: KnownCertificate, order: Order, signatures: list[str]) -> bool:
+    """Whether every signature is the certificate's own, over the hash in its place."""
+    try:
+        key = public_key(certificate.leaf)
+    except (ValueError, IndexError):
+        log.exception("a certificate's chain cannot be read", certificate_id=str(certificate.certificate_id))
+        return False
+    return all_verify(key, order.algorithm.hash_oid, order.digests, signatures)
 
 
 def _refusal(reason: str | None, detail: str | None) -> Exception:

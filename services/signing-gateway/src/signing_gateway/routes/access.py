@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from functools import lru_cache
 from typing import Protocol
 from uuid import UUID
 
@@ -14,11 +15,24 @@ from signing_gateway.permission import KnownCertificate, KnownService
 from signing_gateway.projections import Known
 from signing_gateway.rates import Rates
 from signing_gateway.refusals import CredentialUnknown, NotCurrent, RateExceeded, TokenInvalid
-from signing_gateway.routes.bodies import TBody, body_of, understood
-from signing_gateway.routes.direct import RATE
+from signing_gateway.routes.bodies import TBody, body_of, sent, understood
+from signing_gateway.routes.direct import ASKS, RATE
 from signing_gateway.routes.door import SHOWN
 
 NOBODY = bytes(32)  # compared with when the client is unknown, so that it takes the same time (ASVS 6.3.8)
+
+
+ID_LENGTH = 36
+
+
+@lru_cache(maxsize=20_000)
+def id_of(text: str) -> UUID | None:
+    """The id that this is the one spelling of."""
+    try:
+        found = UUID(text)
+    except ValueError:
+        return None
+    return found if str(found) == text else None
 
 
 class CaughtUp(Protocol):
@@ -89,7 +103,7 @@ class Access:
     def spend(self, request: Request, service: KnownService) -> None:
         """Takes one request of the rate of `service`, and keeps what to tell it of the rest. Raises RateExceeded."""
         try:
-            request.scope[RATE] = self._rates.spend(service.id, boottime())
+            request.scope[RATE] = self._rates.spend(service.client_id, boottime())
         except RateExceeded as why:
             request.scope[RATE] = why.headers
             raise
@@ -100,12 +114,12 @@ class Access:
         Work that takes long is judged by it again just before its signature.
         """
         shown = request.scope.get(SHOWN)
-        service = self._known.services.get(self.tokens.read(request.headers.get("authorization"), shown).service_id)
+        service = self._known.services.get(self.tokens.read(sent(request, b"authorization"), shown).service_id)
         if service is None or service.status == "deleted":
             if not self._topics.caught_up:
                 raise NotCurrent
             raise TokenInvalid("The client service of this access token does not exist.")
-        request.state.client_service_id = service.id  # for the log line of a refusal
+        request.scope[ASKS] = service.id
         self.identified(service, shown)
         return service
 
@@ -132,7 +146,7 @@ class Access:
     def credential(self, service: KnownService, credential_id: str) -> KnownCertificate:
         """The service's certificate by our id or the authority's. Raises CredentialUnknown, also for another's."""
         found = self.certificate(service)
-        if found and credential_id in (str(found.certificate_id), found.credential_id):
+        if found and (credential_id == found.credential_id or id_of(credential_id[: ID_LENGTH + 1]) == found.certificate_id):
             return found
         if found is None and not self._topics.caught_up:
             raise NotCurrent

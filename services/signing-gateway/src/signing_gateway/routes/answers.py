@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse, Response
 
 from observability import get_logger
 from signing_gateway import access_refusals, document_refusals, refusals
+from signing_gateway.routes.direct import ASKS
 
 log = get_logger(__name__)
 
@@ -131,7 +132,7 @@ def install_answers(app: FastAPI) -> None:
 
 async def _refused(request: Request, why: Exception) -> Response:
     assert isinstance(why, refusals.Refused)
-    return answered(why, getattr(request.state, "client_service_id", None))
+    return answered(why, request.scope.get(ASKS))
 
 
 def answered(why: refusals.Refused, who: UUID | None = None) -> JSONResponse:

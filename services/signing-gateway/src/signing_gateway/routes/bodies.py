@@ -4,12 +4,14 @@ import asyncio
 import binascii
 import re
 from collections.abc import Collection, Sequence
+from functools import cache
 from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from hosting.request_head import WHOLE
 from signing_gateway.refusals import BodyTooLarge, InvalidRequest
 
 MAX_BODY = 1024 * 1024
@@ -156,14 +158,24 @@ class SignPolling(msgspec.Struct, frozen=True, rename=NAMES):
 
 async def body_of(request: Request, *, at_most: int = MAX_BODY, within_s: float = BODY_S) -> bytes:
     """The whole body. Raises BodyTooLarge as soon as it is known to be larger than `at_most`, InvalidRequest when it is late."""
-    told = request.headers.get("content-length", "0")
-    if told.isdecimal() and int(told) > at_most:
+    told = sent(request, b"content-length") or b"0"
+    if told.isdigit() and int(told) > at_most:
         raise BodyTooLarge(at_most)
+    if WHOLE in request.scope:
+        return await _received(request, at_most)
     try:
         async with asyncio.timeout(within_s):
             return await _received(request, at_most)
     except TimeoutError:
         raise InvalidRequest(f"The body did not arrive within {within_s:g} s") from None
+
+
+def sent(request: Request, name: bytes) -> bytes | None:
+    """The first header of that name (lower case); the quickest way to it, since there are few."""
+    for each, value in request.scope["headers"]:
+        if each == name:
+            return bytes(value)
+    return None
 
 
 async def _received(request: Request, at_most: int) -> bytes:
@@ -188,11 +200,17 @@ async def read(request: Request, kind: type[TBody], *, at_most: int = MAX_BODY, 
 def understood(body: bytes, kind: type[TBody]) -> TBody:
     """A JSON body as `kind`. Raises InvalidRequest that names the parameter, never what was sent in it."""
     try:
-        return msgspec.json.decode(body, type=kind)
+        found: TBody = _decoder(kind).decode(body)
     except msgspec.ValidationError as fault:
         raise InvalidRequest(_named(str(fault), kind)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise InvalidRequest("The body is not JSON. Send a JSON object with Content-Type: application/json.") from None
+    return found
+
+
+@cache
+def _decoder(kind: type[TBody]) -> "msgspec.json.Decoder[TBody]":
+    return msgspec.json.Decoder(kind)
 
 
 def _named(fault: str, kind: type[msgspec.Struct]) -> str:

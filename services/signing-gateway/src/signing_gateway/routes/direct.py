@@ -9,8 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from hosting.whole_answers import EXTENSION
+
 RATE = "rate"
 """The scope's member with the headers that tell a client service of its rate, once it is known."""
+
+ASKS = "asks"
+"""The scope's member with the client service's id, once it is known: for the log line of a refusal."""
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]
 
@@ -45,7 +50,9 @@ class DirectRoutes(FastAPI):
             response = await handler(request, why)
             fault = None if known else why
         response.raw_headers += scope.get(RATE, ())
-        await response(scope, receive, send)
+        whole = scope["extensions"].get(EXTENSION) if "extensions" in scope else None
+        if not (whole and whole(scope, response.status_code, response.raw_headers, response.body)):
+            await response(scope, receive, send)
         if fault is not None:
             raise fault
 
@@ -57,9 +64,9 @@ class DirectRoutes(FastAPI):
 
 
 def _with_rate(scope: Scope, send: Send) -> Send:
-    async def told(message: Message) -> None:
+    def told(message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start" and RATE in scope:
             message["headers"] = [*message["headers"], *scope[RATE]]
-        await send(message)
+        return send(message)
 
     return told

@@ -41,7 +41,7 @@ class Door:
         if by_proxy:
             shown = forwarded(scope["headers"], self._proxy_header)
         else:
-            if any(name in SPOKEN_FOR for name, _ in scope["headers"]):
+            if not SPOKEN_FOR.isdisjoint(dict(scope["headers"])):
                 log.warning("a client certificate was forwarded by nobody who may", client=str(scope["client"]))
                 scope["headers"] = [header for header in scope["headers"] if header[0] not in SPOKEN_FOR]
             if tls is None and not self._plain:

@@ -7,7 +7,7 @@ from signing_gateway.algorithms import chosen
 from signing_gateway.refusals import InvalidRequest
 from signing_gateway.routes.access import Access
 from signing_gateway.routes.answers import answer
-from signing_gateway.routes.bodies import SignHash, digests_of, documented, hashes_of
+from signing_gateway.routes.bodies import SignHash, digests_of, documented, hashes_of, sent
 from signing_gateway.routes.once import HEADER
 from signing_gateway.routes.placing import Placing
 from signing_gateway.signing import Order, Signer
@@ -34,7 +34,7 @@ def signature_routes(access: Access, signer: Signer, placing: Placing, *, versio
         digests = digests_of(hashes, (algorithm.digest_bytes,), at_most=max_hashes)
         order = Order(algorithm, list(hashes or []), digests, certificate.certificate_id)
         later = asked.operation_mode == "A" and version == "v2"
-        if later or asked.sad is not None or HEADER in request.headers:
+        if later or asked.sad is not None or sent(request, HEADER.encode()) is not None:
             return await placing.answer(request, service.id, asked, order, later=later, judged=lambda: access.judged(request))
         return answer({"signatures": await signer.sign(service.id, order)})
 
