@@ -206,26 +206,37 @@ class Exchanges:
 
     async def ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
         """One exchange. Raises NotSent or NoAnswer."""
-        async with self.answering(method, path, headers, body) as answer:
-            return Answer(answer.status, answer.headers, await answer.body())
+        connection = await self._sent(method, path, headers, body)
+        try:
+            whole = await connection.body()
+            return Answer(connection.status, connection.headers, whole)
+        finally:
+            self._back(connection)
 
     @asynccontextmanager
     async def answering(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
     ) -> AsyncIterator[Connection]:
         """One exchange whose answer's head came; its body is read inside. Raises NotSent or NoAnswer."""
-        deadline = asyncio.get_running_loop().time() + self.timeout_s
-        request = self._request(method, path, headers, body)
-        connection = self._kept() or await self._connected()
+        connection = await self._sent(method, path, headers, body)
         try:
-            connection.send(request, deadline)
             await connection.head()
             yield connection
         finally:
-            if connection.free():
-                self._idle.append(connection)
-            else:
-                connection.end()
+            self._back(connection)
+
+    async def _sent(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Connection:
+        deadline = asyncio.get_running_loop().time() + self.timeout_s
+        request = self._request(method, path, headers, body)
+        connection = self._kept() or await self._connected()
+        connection.send(request, deadline)
+        return connection
+
+    def _back(self, connection: Connection) -> None:
+        if connection.free():
+            self._idle.append(connection)
+        else:
+            connection.end()
 
     def _request(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
         lines = [f"{method} {path} HTTP/1.1", *self._always, *(f"{name}: {value}" for name, value in headers.items())]
