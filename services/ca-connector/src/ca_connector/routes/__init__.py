@@ -10,7 +10,7 @@ from ca_connector.routes.refusals import REFUSALS
 from ca_connector.routes.signatures import PATH, Signatures
 from ca_connector.signing import Signing
 from ca_connector.walking import Walking
-from hosting.problems import LimitedBody, install_problems
+from hosting.problems import install_problems
 from hosting.service_tokens import TokenVerifier
 
 MAX_BODY = 8 * 1024 * 1024  # a bulk call of a gateway
@@ -22,7 +22,7 @@ def internal_api(parts: Parts, verifier: TokenVerifier, walking: Walking, dialog
     app.include_router(certificate_authorities.router(parts, verifier))
     app.include_router(authorisations.router(parts, verifier, walking, dialog))
     install_problems(app, REFUSALS, max_body=MAX_BODY)
-    signatures = LimitedBody(Signatures(verifier, signing), MAX_BODY)
+    signatures = Signatures(verifier, signing, MAX_BODY)
 
     async def api(scope: Scope, receive: Receive, send: Send) -> None:
         signs = scope["type"] == "http" and scope["path"] == PATH and scope["method"] == "POST"

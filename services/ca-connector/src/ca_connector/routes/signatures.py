@@ -25,21 +25,22 @@ class Signatures:
 
     path = PATH  # what metrics and traces call it by
 
-    def __init__(self, verifier: TokenVerifier, signing: Signing) -> None:
-        self._verifier, self._signing = verifier, signing
+    def __init__(self, verifier: TokenVerifier, signing: Signing, max_body: int) -> None:
+        self._verifier, self._signing, self._max_body = verifier, signing, max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         scope["route"] = self
         try:
             self._check(dict(scope["headers"]).get(b"authorization"))
-            call = read(await _body(receive))
+            call = read(await self._body(receive))
         except (CallerUnknown, CallerNotAllowed) as refusal:
             status, kind = COMMON_REFUSALS[type(refusal)]
             await problem(status, kind, str(refusal), getattr(refusal, "headers", None))(scope, receive, send)
             return
-        except BodyTooLarge as refusal:
-            await problem(413, "body-too-large", str(refusal))(scope, receive, send)
+        except BodyTooLarge:
+            said = f"The body is larger than {self._max_body} bytes. Send less at a time."
+            await problem(413, "body-too-large", said)(scope, receive, send)
             return
         except CallUnreadable as fault:
             await _unreadable(fault)(scope, receive, send)
@@ -53,14 +54,15 @@ class Signatures:
         if caller != GATEWAY:
             raise CallerNotAllowed(f"{caller} may not call this")
 
-
-async def _body(receive: Receive) -> bytes:
-    parts = []
-    while True:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        if not message.get("more_body"):
-            return b"".join(parts)
+    async def _body(self, receive: Receive) -> bytes:
+        body, more = bytearray(), True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > self._max_body:
+                raise BodyTooLarge
+        return bytes(body)
 
 
 def _unreadable(fault: CallUnreadable) -> Response:
