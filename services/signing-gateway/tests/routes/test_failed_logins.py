@@ -122,4 +122,5 @@ def test_an_address_of_version_6_stands_for_its_whole_network():
     assert neighbourhood("2001:db8:0:1::7") == neighbourhood("2001:db8:0:1:ffff::9") == "2001:db8:0:1::/64"
     assert neighbourhood("2001:db8:0:2::7") != neighbourhood("2001:db8:0:1::7")
     assert neighbourhood("203.0.113.7") == "203.0.113.7"
+    assert neighbourhood("::ffff:203.0.113.7") != neighbourhood("::ffff:203.0.113.8")
     assert neighbourhood("") == ""

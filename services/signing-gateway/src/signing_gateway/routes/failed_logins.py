@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, ip_address, ip_network
 
 from fastapi import Request
 
@@ -58,4 +58,6 @@ def neighbourhood(host: str) -> str:
         address = ip_address(host)
     except ValueError:  # a Unix socket
         return host
-    return str(ip_network((host, 64), strict=False)) if address.version == 6 else host
+    if isinstance(address, IPv4Address) or address.ipv4_mapped:
+        return host
+    return str(ip_network((address, 64), strict=False))
