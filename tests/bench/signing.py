@@ -6,6 +6,7 @@ distort them.
 """
 
 import asyncio
+import math
 import statistics
 import sys
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from embedded import keys
 
 FEW, MANY = 100, 10_000
 ROUNDS = 2  # floor and gateway in turn
-AT_ONCE = 256  # requests under way, over as many connections where there are so many clients
+AT_ONCE = 256  # requests under way, over at least as many connections
 WARM_S = 3.0
 SETTLED_S = 15.0  # in which each of very many services signs several times
 REFUSED_SHARE = 0.01  # of a run that a busy machine may turn into refusals which say that they pass
@@ -106,7 +107,8 @@ async def laid(platform: Platform, material: Material, count: int, stub_mode: st
     gateway = await platform.start("signing-gateway", **changed)
     clients = await logged_in(platform, population)
     await quiet(monitor, connector, gateway)
-    order = Order("127.0.0.1", ports.of("signing-gateway-https"), shared, clients, ca=server, pid=gateway.pid)
+    connections = clients * math.ceil(AT_ONCE / len(clients))
+    order = Order("127.0.0.1", ports.of("signing-gateway-https"), shared, connections, ca=server, pid=gateway.pid)
     bed = Bed(platform, gateway, floor, stub, {
         "gateway": order, "floor": msgspec.structs.replace(order, port=floor_port, pid=floor.pid)
     })  # fmt: skip

@@ -1,7 +1,7 @@
 """Whether signatures that came back were made by the certificate's own key, over exactly the hashes that were sent."""
 
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
@@ -13,7 +13,9 @@ from cryptography.x509 import load_der_x509_certificate
 from signing_gateway.algorithms import SHA256, SHA384, SHA512
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
-DIGESTS: dict[str, hashes.HashAlgorithm] = {SHA256: hashes.SHA256(), SHA384: hashes.SHA384(), SHA512: hashes.SHA512()}
+PREHASHED = {SHA256: Prehashed(hashes.SHA256()), SHA384: Prehashed(hashes.SHA384()), SHA512: Prehashed(hashes.SHA512())}
+PKCS1 = padding.PKCS1v15()
+ECDSA = {oid: ec.ECDSA(prehashed) for oid, prehashed in PREHASHED.items()}
 
 
 @lru_cache(maxsize=10_000)
@@ -29,17 +31,17 @@ def all_verify(key: PublicKey, hash_oid: str, digests: Sequence[bytes], signatur
     """True when there is one base64 signature per digest, in order, and each verifies under `key`."""
     if len(digests) != len(signatures):
         return False
-    return all(_verifies(key, hash_oid, digest, signature) for digest, signature in zip(digests, signatures, strict=True))
-
-
-def _verifies(key: PublicKey, hash_oid: str, digest: bytes, signature: str) -> bool:
-    prehashed = Prehashed(DIGESTS[hash_oid])
+    verify = _verifying(key, hash_oid)
     try:
-        value = binascii.a2b_base64(signature, strict_mode=True)
-        if isinstance(key, rsa.RSAPublicKey):
-            key.verify(value, digest, padding.PKCS1v15(), prehashed)
-        else:
-            key.verify(value, digest, ec.ECDSA(prehashed))
+        for digest, signature in zip(digests, signatures, strict=True):
+            verify(binascii.a2b_base64(signature, strict_mode=True), digest)
     except (InvalidSignature, ValueError):  # binascii.Error is a ValueError
         return False
     return True
+
+
+def _verifying(key: PublicKey, hash_oid: str) -> Callable[[bytes, bytes], None]:
+    """Verifies a signature over a digest. Raises InvalidSignature."""
+    if isinstance(key, rsa.RSAPublicKey):
+        return lambda signature, digest: key.verify(signature, digest, PKCS1, PREHASHED[hash_oid])
+    return lambda signature, digest: key.verify(signature, digest, ECDSA[hash_oid])
