@@ -29,6 +29,7 @@ from hosting.calls import InternalCalls
 from hosting.database import open_engine, sessions_of
 from hosting.service_tokens import TokenIssuer
 from hosting.tls import ShowsClientCertificate, TlsPort
+from hosting.whole_answers import AnswersWhole
 from messaging import NotTold
 from signing_gateway.access_refusals import TooManyLoginsFailed
 from signing_gateway.access_tokens import AccessTokens
@@ -352,8 +353,9 @@ def records(bed: Bed, stack: AsyncExitStack) -> Placing:
 
 async def listening(app: Any, stack: AsyncExitStack, tls: TlsPort | None = None, port: int = 0) -> str:
     """Serves an ASGI application, by TLS on a free port where `tls` is given; its address."""
-    secured: Any = {"http": ShowsClientCertificate, "ssl_context_factory": lambda _config, _default: tls.context} if tls else {}
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, **secured))
+    secured: Any = {"ssl_context_factory": lambda _config, _default: tls.context} if tls else {}
+    protocol = ShowsClientCertificate if tls else AnswersWhole  # as `hosting.serving` has it
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, http=protocol, **secured))
     server.capture_signals = nullcontext  # type: ignore[assignment,method-assign] # pytest's signals stay its own
     taken = socket.create_server(("127.0.0.1", port))
     serving = asyncio.create_task(server.serve(sockets=[taken]))

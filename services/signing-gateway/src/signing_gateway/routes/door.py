@@ -37,7 +37,7 @@ class Door:
     def _shown(self, scope: Scope) -> str | None:
         """The fingerprint, None where none is shown and none is needed. Raises a refusal."""
         by_proxy = bool(self._proxies) and scope["client"] is not None and scope["client"][0] in self._proxies
-        tls = scope["extensions"]["tls"] if "extensions" in scope else None
+        tls = scope.get("extensions", {}).get("tls")
         if by_proxy:
             shown = forwarded(scope["headers"], self._proxy_header)
         else:
