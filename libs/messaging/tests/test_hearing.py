@@ -76,6 +76,29 @@ async def test_what_is_told_bit_by_bit_is_heard_together_where_that_is_asked_for
     await asyncio.wait_for(running, 10)
 
 
+async def test_an_event_that_is_heard_plainly_says_the_same_and_an_unreadable_one_is_buried(
+    hearing, publish, producer, prefix, background, a_signature, eventually, all_of
+):
+    heard = []
+
+    @hearing.hears_batch(SignatureApplied, plainly=True)
+    async def on_signatures(batch):
+        heard.extend(batch)
+
+    told = a_signature(7)
+    await publish(told.model_copy(update={"total": 0}))
+    await publish(told)
+    running = background(hearing.run())
+    await eventually(lambda: heard)
+    await hearing.stop()
+    await asyncio.wait_for(running, 10)
+    [one] = heard
+    assert {name: getattr(one.event, name) for name in SignatureApplied.model_fields} == told.model_dump()
+    assert (one.event.type, one.key) == (told.type, told.key)
+    [letter] = await all_of(f"{prefix}dead-letters.{SERVICE}")
+    assert ("dl_reason", b"signature-applied.v1: total: greater_than_equal") in letter.headers
+
+
 async def test_a_handler_that_fails_is_called_again_and_nothing_is_committed_meanwhile(
     hearing, publish, background, an_account, a_signature, eventually, committed
 ):

@@ -28,13 +28,16 @@ class Ear:
     handler: Callable[[Any], Awaitable[None]]
     in_batches: bool
     tombstones: bool
+    plainly: bool = False
     failures: int = 0  # in a row
     trouble: str | None = None  # what the handler failed with last, while it does
     types: Mapping[str, type[Told]] = field(init=False)
+    _names: set[str] = field(init=False)
 
     def __post_init__(self) -> None:
         """All types of the topic can be read, so that one nobody listens for is passed over and is no dead letter."""
         self.types = types_on(self.topic)
+        self._names = {kind.type for kind in self.listens_for}
 
     async def take(self, records: Sequence[Incoming], done: Done, bury: Bury) -> None:
         """Handles `records`, noting in `done` how far it came. Raises what the handler raised: the rest is to be read again."""
@@ -58,7 +61,7 @@ class Ear:
         unreadable: list[tuple[Incoming, str]] = []
         for record in records:
             try:
-                heard = read(record, self.types)
+                heard = read(record, self.types, plainly_if_so=self.plainly)
             except UnreadableEvent as refusal:
                 unreadable.append((record, str(refusal)))
             else:
@@ -70,7 +73,7 @@ class Ear:
             await self._buried(record, reason, bury)
 
     def _wanted(self, heard: Heard) -> bool:
-        return self.tombstones if heard.event is None else isinstance(heard.event, self.listens_for)
+        return self.tombstones if heard.event is None else heard.event.type in self._names
 
     async def _one(self, record: Incoming, heard: Heard, bury: Bury) -> None:
         with hearing_one(self.topic, list(record.headers)), HANDLING.labels(self.topic).time():
@@ -83,7 +86,7 @@ class Ear:
 
     async def _batch(self, readable: list[tuple[Incoming, Heard]], bury: Bury) -> None:
         """All in one call; when one of them is refused as unreadable, each by itself, to find it."""
-        with hearing_many(self.topic, (list(record.headers) for record, _ in readable)), HANDLING.labels(self.topic).time():
+        with hearing_many(self.topic, (record.headers for record, _ in readable)), HANDLING.labels(self.topic).time():
             try:
                 await self.handler([heard for _, heard in readable])
             except UnreadableEvent as refusal:

@@ -72,19 +72,26 @@ class Hearing:
 
     def hears(self, *types: type[Told], tombstones: bool = False) -> Callable[[OneHandler], OneHandler]:
         """The decorated handler is called for each event of `types`, which travel on one topic. Tombstones only if wanted."""
-        return self._listens(types, in_batches=False, tombstones=tombstones)
+        return self._listens(types, tombstones=tombstones, in_batches=False)
 
-    def hears_batch(self, *types: type[Told], tombstones: bool = False) -> Callable[[ManyHandler], ManyHandler]:
-        """As `hears`, but with up to 500 events at a time, which the handler does in one transaction or not at all."""
-        return self._listens(types, in_batches=True, tombstones=tombstones)
+    def hears_batch(
+        self, *types: type[Told], tombstones: bool = False, plainly: bool = False
+    ) -> Callable[[ManyHandler], ManyHandler]:
+        """As `hears`, but with up to 500 events at a time, which the handler does in one transaction or not at all.
 
-    def _listens(self, types: tuple[type[Told], ...], *, in_batches: bool, tombstones: bool) -> Callable[[Handler], Handler]:
+        `plainly`: an event may be a struct with the fields of its class, which is read in a fifth of the time.
+        """
+        return self._listens(types, tombstones=tombstones, in_batches=True, plainly=plainly)
+
+    def _listens(
+        self, types: tuple[type[Told], ...], *, tombstones: bool, in_batches: bool, plainly: bool = False
+    ) -> Callable[[Handler], Handler]:
         topic = topic_of(types)
         if topic in self._ears:
             raise ValueError(f"{topic} is heard already: name all its types in one place")
 
         def remember(handler: Handler) -> Handler:
-            self._ears[topic] = Ear(topic, types, handler, in_batches, tombstones)
+            self._ears[topic] = Ear(topic, types, handler, in_batches, tombstones, plainly)
             return handler
 
         return remember

@@ -56,7 +56,7 @@ def _hear_ca_access(hearing: Hearing, sessions: Sessions, clock: Clock) -> None:
 
 
 def _hear_signatures(hearing: Hearing, sessions: Sessions, clock: Clock) -> None:
-    @hearing.hears_batch(SignatureApplied)
+    @hearing.hears_batch(SignatureApplied, plainly=True)
     async def on_signatures(batch: list[Heard]) -> None:
         """Counts a batch in one transaction.
 
