@@ -1,12 +1,12 @@
 import asyncio
 import socket
 
-import aiohttp
 import pytest
 from aiohttp import web
 
 from ca_connector.outbound import MAX_ANSWER, CaAnswerUnknown, CaNotReached, Outbound
 from hosting.address import AddressRefused, Allowed, PublicOnly
+from hosting.exchanges import Exchanges, NotSent
 
 ANSWERS = {
     "/redirect": lambda: web.Response(status=302, headers={"Location": "http://127.0.0.1:1/elsewhere"}),
@@ -105,23 +105,20 @@ async def _resolves_to(monkeypatch, *addresses):
 async def test_a_public_name_that_resolves_to_loopback_is_not_connected_to(monkeypatch, ca):
     port, seen = ca
     await _resolves_to(monkeypatch, "127.0.0.1")
-    connector = aiohttp.TCPConnector(resolver=PublicOnly(Allowed()), use_dns_cache=False)
-    async with aiohttp.ClientSession(connector=connector) as session:
-        with pytest.raises(aiohttp.ClientConnectorDNSError):
-            await session.get(f"http://rebound.example:{port}/")
+    exchanges = Exchanges(f"http://rebound.example:{port}", 5.0, MAX_ANSWER, addresses=PublicOnly(Allowed()))
+    with pytest.raises(NotSent):
+        await exchanges.ask("GET", "/", {})
     assert seen == []
 
 
 async def test_of_several_addresses_only_the_public_ones_are_left(monkeypatch):
     await _resolves_to(monkeypatch, "10.0.0.1", "8.8.8.8", "169.254.169.254")
-    found = await PublicOnly(Allowed()).resolve("ca.example", 443)
-    assert [each["host"] for each in found] == ["8.8.8.8"]
-    assert found[0]["hostname"] == "ca.example"
+    assert await PublicOnly(Allowed())("ca.example", 443) == ["8.8.8.8"]
 
 
 async def test_a_host_that_the_embedded_stack_names_may_be_loopback_at_that_port_alone(monkeypatch):
     await _resolves_to(monkeypatch, "127.0.0.1")
-    resolver = PublicOnly(Allowed.of("localhost:7405"))
-    assert [each["host"] for each in await resolver.resolve("localhost", 7405)] == ["127.0.0.1"]
+    addresses = PublicOnly(Allowed.of("localhost:7405"))
+    assert await addresses("localhost", 7405) == ["127.0.0.1"]
     with pytest.raises(OSError, match="no public address"):
-        await resolver.resolve("localhost", 7406)
+        await addresses("localhost", 7406)

@@ -1,7 +1,7 @@
 import subprocess
 import sys
 
-SPARED = {"alembic", "faststream", "pyhanko", "pyhanko_certvalidator", "pypdfium2"}
+SPARED = {"aiohttp", "alembic", "faststream", "pyhanko", "pyhanko_certvalidator", "pypdfium2"}
 
 
 def test_a_gateway_starts_without_what_only_documents_migrations_and_consumer_groups_need():

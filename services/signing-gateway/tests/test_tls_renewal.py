@@ -1,9 +1,7 @@
 import asyncio
 import ssl
-from contextlib import AsyncExitStack
 from datetime import timedelta
 
-import aiohttp
 import pytest
 from aiohttp import web
 from cryptography import x509
@@ -60,29 +58,27 @@ async def registry(tmp_path, an_authority):
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(runner.cleanup)
-        made.http = await stack.enter_async_context(aiohttp.ClientSession())
-        made.renewal = TlsRenewal(made.port, [f"http://127.0.0.1:{runner.addresses[0][1]}/ca.crl"])
-        yield made
+    made.renewal = TlsRenewal(made.port, [f"http://127.0.0.1:{runner.addresses[0][1]}/ca.crl"])
+    yield made
+    await runner.cleanup()
 
 
 async def test_nobody_is_let_in_before_there_is_a_list(registry):
     registry.status = 503
-    await registry.renewal.look(registry.http)
+    await registry.renewal.look()
     assert (registry.renewal.complete, registry.lets_in()) == (False, False)
     registry.status = 200
-    await registry.renewal.look(registry.http)
+    await registry.renewal.look()
     assert (registry.renewal.complete, registry.lets_in()) == (True, True)
 
 
 @pytest.mark.parametrize("encoding", [Encoding.DER, Encoding.PEM])
 async def test_who_is_on_the_new_list_is_not_let_in(registry, encoding):
-    await registry.renewal.look(registry.http)
+    await registry.renewal.look()
     assert registry.lets_in()
     revoked = x509.load_pem_x509_crl(registry.authority.revocation_list([registry.client]))
     registry.published = revoked.public_bytes(encoding)
-    await registry.renewal.look(registry.http)
+    await registry.renewal.look()
     assert not registry.lets_in()
 
 
@@ -112,9 +108,9 @@ def forged(registry):
 @pytest.mark.parametrize("mishap", [gone, garbage, forged])
 async def test_a_list_that_cannot_be_had_leaves_the_last_one_in_use(registry, mishap):
     registry.published = registry.authority.revocation_list([registry.client])
-    await registry.renewal.look(registry.http)
+    await registry.renewal.look()
     mishap(registry)
-    await registry.renewal.look(registry.http)
+    await registry.renewal.look()
     assert not registry.lets_in()
     assert registry.renewal.complete
 
@@ -123,21 +119,21 @@ async def test_an_older_list_than_the_one_in_use_is_not_taken(registry):
     older = registry.authority.revocation_list(lasting=timedelta(hours=1))
     await asyncio.sleep(1.1)  # lists are ordered by whole seconds
     registry.published = registry.authority.revocation_list([registry.client])
-    await registry.renewal.look(registry.http)
+    await registry.renewal.look()
     registry.published = older
-    await registry.renewal.look(registry.http)
+    await registry.renewal.look()
     assert not registry.lets_in()
 
 
 async def test_a_server_certificate_that_was_replaced_is_used(registry, an_authority):
-    await registry.renewal.look(registry.http)
+    await registry.renewal.look()
     before = registry.port.context.newest
-    await registry.renewal.look(registry.http)
+    await registry.renewal.look()
     assert registry.port.context.newest is before
     renewed = an_authority("servers").issue("gateway", ExtendedKeyUsageOID.SERVER_AUTH)
     (registry.folder / "s.pem").write_bytes(renewed.pem)
-    await registry.renewal.look(registry.http)
+    await registry.renewal.look()
     assert registry.port.context.newest is before  # the key is not there yet
     (registry.folder / "s.key").write_bytes(renewed.key_pem)
-    await registry.renewal.look(registry.http)
+    await registry.renewal.look()
     assert registry.port.context.newest is not before

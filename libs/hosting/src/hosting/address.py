@@ -7,8 +7,6 @@ import socket
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from aiohttp.abc import AbstractResolver, ResolveResult
-
 PORTS = frozenset({443, 8443})
 HOST = re.compile(r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 TRANSLATED = tuple(map(ipaddress.IPv6Network, ("::/96", "64:ff9b::/96", "64:ff9b:1::/48")))
@@ -101,24 +99,17 @@ def is_public(address: str) -> bool:
     return found.is_global and not found.is_multicast
 
 
-class PublicOnly(AbstractResolver):
+class PublicOnly:
     """Resolves once for the connection that follows, and only to addresses that may be called; so a name cannot be rebound."""
 
     def __init__(self, allowed: Allowed) -> None:
         self._allowed = allowed
 
-    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
-        """Raises OSError when nothing public is found."""
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family)
-        open_ = self._allowed.named(host, port)
-        addresses = [(each[0], str(each[4][0])) for each in found if open_ or is_public(str(each[4][0]))]
+    async def __call__(self, host: str, port: int) -> list[str]:
+        """For `hosting.exchanges`. Raises OSError when nothing public is found."""
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        told = [str(each[4][0]) for each in found]
+        addresses = told if self._allowed.named(host, port) else [address for address in told if is_public(address)]
         if not addresses:
             raise OSError(f"{host} resolves to no public address")
-        return [
-            ResolveResult(hostname=host, host=address, port=port, family=kind, proto=0, flags=socket.AI_NUMERICHOST)
-            for kind, address in addresses
-        ]
-
-    async def close(self) -> None:
-        """Nothing is held."""
+        return addresses

@@ -173,6 +173,12 @@ class Connection(asyncio.Protocol):
             self.whole, self.keeps = True, self._parser.should_keep_alive()
 
 
+def parted(url: str) -> tuple[str, str]:
+    """The origin of a URL, and what is to be asked of it."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}", f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+
+
 async def by_name(host: str, port: int) -> list[str]:  # noqa: ARG001 - an `Addresses`
     """Whatever the system resolves it to when it connects."""
     return [host]

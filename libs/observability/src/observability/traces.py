@@ -4,12 +4,10 @@ import atexit
 import random
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.context import Context, create_key, get_value
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrumentor
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -149,7 +147,6 @@ def set_up_traces(service: str, otlp_endpoint: str, trace_share: float) -> None:
         provider.add_span_processor(BatchSpanProcessor(Cleaned(exporter), schedule_delay_millis=EXPORT_EVERY_MS))
         atexit.register(provider.shutdown)
     trace.set_tracer_provider(provider)
-    AioHttpClientInstrumentor().instrument(url_filter=_without_query)
 
 
 class Cleaned(SpanExporter):
@@ -199,8 +196,3 @@ def _clean_attributes(attributes: Attributes) -> Attributes:
         else:
             kept[name] = value  # type: ignore[assignment] # numbers, or tuples of them
     return kept
-
-
-def _without_query(url: Any) -> str:
-    """`url` is a yarl.URL."""
-    return str(url.with_query(None).with_user(None).with_fragment(None))

@@ -1,6 +1,5 @@
 """Calls to a CA: guarded, bounded, and honest about whether they were sent."""
 
-import socket
 from functools import cache
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -53,7 +52,7 @@ class Outbound:
 
     def __init__(self, allowed: Allowed, timeout_s: float) -> None:
         self.allowed = allowed
-        self._timeout_s, self._public = timeout_s, PublicOnly(allowed)
+        self._timeout_s, self._addresses = timeout_s, PublicOnly(allowed)
         self._exchanges: dict[str, Exchanges] = {}
         self._target = cache(self._target_of)  # pure, and of the few URLs of the CAs' profiles and metadata
 
@@ -105,9 +104,6 @@ class Outbound:
         if exchanges is None:
             exchanges = self._exchanges[origin] = Exchanges(origin, self._timeout_s, MAX_ANSWER, addresses=self._addresses)
         return parts.netloc, parts.path or "/", exchanges
-
-    async def _addresses(self, host: str, port: int) -> list[str]:
-        return [str(found["host"]) for found in await self._public.resolve(host, port, socket.AF_UNSPEC)]
 
 
 _counted = cache(REQUESTS.labels)

@@ -1,16 +1,17 @@
 """Calls to timestamp authorities and to what certificates point to: guarded, bounded, tried again, since none has an effect."""
 
-import aiohttp
 from prometheus_client import Counter
 
 from hosting.address import AddressRefused, Allowed, PublicOnly, checked
-from observability import get_logger
+from hosting.exchanges import MAX_HEAD, Exchanges, NoAnswer, NotSent, parted
+from observability import calling, get_logger
 
 log = get_logger(__name__)
 
 CALLS = Counter("outside_calls_total", "Exchanges with timestamp authorities and what certificates point to", ["host", "code"])
 ATTEMPTS = 3
 TIMEOUT_S = 5.0
+MOST_ORIGINS = 100
 
 
 class NotReached(Exception):
@@ -18,16 +19,16 @@ class NotReached(Exception):
 
 
 class Outside:
-    """One HTTP client for all of them. No redirect is followed, no proxy is taken from the environment."""
+    """The way to all of them: to public addresses alone."""
 
     def __init__(self, allowed: Allowed) -> None:
         self._allowed = allowed
-        self._session: aiohttp.ClientSession | None = None
+        self._exchanges: dict[tuple[str, int], Exchanges] = {}
 
     async def close(self) -> None:
         """Closes the connections."""
-        if self._session is not None:
-            await self._session.close()
+        while self._exchanges:
+            self._exchanges.popitem()[1].close()
 
     async def get(self, url: str, *, most: int) -> bytes:
         """The content, at most `most` bytes. Raises NotReached."""
@@ -47,8 +48,8 @@ class Outside:
         for _ in range(ATTEMPTS):
             try:
                 return await self._exchanged(method, url, content, kind, most)
-            except (aiohttp.ClientError, TimeoutError, OSError) as fault:
-                why = type(fault).__name__
+            except (NotSent, NoAnswer) as fault:
+                why = str(fault)
                 CALLS.labels(url.split("/")[2], "no-answer").inc()
             except NotReached as fault:
                 why = str(fault)
@@ -56,18 +57,19 @@ class Outside:
         raise NotReached(why)
 
     async def _exchanged(self, method: str, url: str, content: bytes, kind: str, most: int) -> bytes:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(resolver=PublicOnly(self._allowed), limit=50, use_dns_cache=False)
-            timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False)
-        headers = {"Content-Type": kind} if kind else {}
-        async with self._session.request(method, url, data=content or None, headers=headers, allow_redirects=False) as answer:
-            CALLS.labels(url.split("/")[2], answer.status).inc()
-            if answer.status != 200:
-                raise NotReached(f"status {answer.status}")
-            told = bytearray()
-            async for part in answer.content.iter_chunked(64 * 1024):
-                told += part
-                if len(told) > most:
-                    raise NotReached(f"more than {most} bytes")
-            return bytes(told)
+        origin, path = parted(url)
+        exchanges = self._exchanges.get((origin, most))
+        if exchanges is None:
+            if len(self._exchanges) >= MOST_ORIGINS:
+                await self.close()
+            exchanges = Exchanges(origin, TIMEOUT_S, most + MAX_HEAD, addresses=PublicOnly(self._allowed))
+            self._exchanges[origin, most] = exchanges
+        host = url.split("/")[2]
+        with calling(f"{method} {host}"):  # strangers are told nothing of it
+            answer = await exchanges.ask(method, path, {"Content-Type": kind} if kind else {}, content or None)
+        CALLS.labels(host, answer.status).inc()
+        if answer.status != 200:
+            raise NotReached(f"status {answer.status}")
+        if len(answer.body) > most:
+            raise NotReached(f"more than {most} bytes")
+        return answer.body

@@ -7,19 +7,19 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-import aiohttp
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from prometheus_client import Counter, Gauge
 
+from hosting.exchanges import Exchanges, NoAnswer, NotSent, parted
 from hosting.tls import TlsPort, TlsUnusable
 from observability import get_logger
 
 log = get_logger(__name__)
 
 LOOK_S = 1.0
-TIMEOUT = aiohttp.ClientTimeout(total=5, connect=2)
+TIMEOUT_S = 5.0
 MAX_LIST = 32 * 1024 * 1024
 
 FAILURES = Counter("revocation_list_failures_total", "Looks for a revocation list that gave none that can be used", ["url"])
@@ -34,7 +34,8 @@ class TlsRenewal:
     """A background task that looks at the lists and the files each second. What cannot be had leaves what was in use."""
 
     def __init__(self, port: TlsPort, urls: Sequence[str]) -> None:
-        self._port, self._urls = port, urls
+        self._port = port
+        self._asked = {url: Exchanges(parted(url)[0], TIMEOUT_S, MAX_LIST) for url in urls}
         self._lists: dict[str, x509.CertificateRevocationList] = {}
         self._failing: set[str] = set()
         self._files = self._seen()
@@ -42,18 +43,21 @@ class TlsRenewal:
     @property
     def complete(self) -> bool:
         """Whether every list has been had once; until then no client certificate of the missing ones' authorities is taken."""
-        return len(self._lists) == len(self._urls)
+        return len(self._lists) == len(self._asked)
 
     async def run(self) -> None:
         """Looks for ever."""
-        async with aiohttp.ClientSession(timeout=TIMEOUT, trust_env=False) as http:
+        try:
             while True:
-                await self.look(http)
+                await self.look()
                 await asyncio.sleep(LOOK_S)
+        finally:
+            for exchanges in self._asked.values():
+                exchanges.close()
 
-    async def look(self, http: aiohttp.ClientSession) -> None:
+    async def look(self) -> None:
         """Renews the port when a list or a file has changed."""
-        newer = [await self._newer(http, url) for url in self._urls]
+        newer = [await self._newer(url) for url in self._asked]
         files = self._seen()
         if any(newer) or files != self._files:
             try:
@@ -63,11 +67,11 @@ class TlsRenewal:
             except TlsUnusable as fault:
                 log.warning("the TLS port stays as it was", reason=str(fault))
 
-    async def _newer(self, http: aiohttp.ClientSession, url: str) -> bool:
+    async def _newer(self, url: str) -> bool:
         """Whether there is another list at `url` than the one in use; it is then the one to use."""
         try:
-            found = self._judged(await _fetched(http, url), url)
-        except (aiohttp.ClientError, TimeoutError, OSError, ListUnusable) as fault:
+            found = self._judged(await self._fetched(url), url)
+        except (NotSent, NoAnswer, ListUnusable) as fault:
             FAILURES.labels(url).inc()
             if url not in self._failing:
                 log.warning("a revocation list cannot be had; the last one stays in use", url=url, reason=str(fault))
@@ -79,6 +83,12 @@ class TlsRenewal:
         if found.next_update_utc:
             NEXT_UPDATE.labels(url).set(found.next_update_utc.timestamp())
         return changed
+
+    async def _fetched(self, url: str) -> bytes:
+        answer = await self._asked[url].ask("GET", parted(url)[1], {})
+        if answer.status != 200:
+            raise ListUnusable(f"status {answer.status}")
+        return answer.body
 
     def _judged(self, content: bytes, url: str) -> x509.CertificateRevocationList:
         """The list, when one of our authorities signed it and it is no older than the one in use. Raises ListUnusable."""
@@ -100,18 +110,6 @@ class TlsRenewal:
         """When each file was last written; 0 where it is not there just now."""
         files = (self._port.certificate, self._port.key, self._port.client_authorities)
         return [file.stat().st_mtime_ns if file and file.exists() else 0 for file in files]
-
-
-async def _fetched(http: aiohttp.ClientSession, url: str) -> bytes:
-    async with http.get(url, allow_redirects=False) as answer:
-        if answer.status != 200:
-            raise ListUnusable(f"status {answer.status}")
-        content = await answer.content.read(MAX_LIST + 1)
-        while len(content) <= MAX_LIST and (more := await answer.content.read(MAX_LIST + 1 - len(content))):
-            content += more
-        if len(content) > MAX_LIST:
-            raise ListUnusable(f"larger than {MAX_LIST} bytes")
-        return content
 
 
 def _signed(found: x509.CertificateRevocationList, authority: x509.Certificate) -> bool:
