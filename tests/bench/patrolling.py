@@ -46,7 +46,7 @@ async def figures(bench: Bench) -> list[Figure]:
                     pass
                 expiring.append(perf_counter() - begun)
             await _make_due(url)
-            alone.append(await said_again(url, transactions, only=("UPDATE", "INSERT")))
+            alone.append(await said_again(url, transactions, only=("WITH", "INSERT")))
         expired = await _expired(url)
         await engine.dispose()
     assert expired == DUE, f"{expired} of {DUE} expired"

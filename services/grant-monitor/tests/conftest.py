@@ -24,6 +24,7 @@ from hosting import host_utc
 from hosting.database import migrate, open_engine, sessions_of
 from hosting.service_tokens import TokenIssuer, TokenVerifier
 from messaging import Heard
+from messaging.bodies import plainly
 
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
@@ -121,14 +122,14 @@ class StraightHearing:
         self.handlers, self.dead = {}, []
 
     def hears(self, *types, tombstones=False):
-        return lambda handler: self.handlers.update(dict.fromkeys(types, (handler, False)))
+        return lambda handler: self.handlers.update(dict.fromkeys(types, (handler, False, False)))
 
-    def hears_batch(self, *types, tombstones=False):
-        return lambda handler: self.handlers.update(dict.fromkeys(types, (handler, True)))
+    def hears_batch(self, *types, tombstones=False, plainly=False):
+        return lambda handler: self.handlers.update(dict.fromkeys(types, (handler, True, plainly)))
 
     async def tell(self, *events, at=GRANTED):
-        handler, in_batches = self.handlers[type(events[0])]
-        heard = [Heard(event, event.key, at, uuid4()) for event in events]
+        handler, in_batches, plain = self.handlers[type(events[0])]
+        heard = [Heard(plainly(type(event))(event.body()) if plain else event, event.key, at, uuid4()) for event in events]
         for part in [heard] if in_batches else heard:
             try:
                 await handler(part)

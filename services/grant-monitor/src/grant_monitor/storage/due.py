@@ -38,18 +38,18 @@ class Waiting:
     due: bool
 
 
+_FIRST_END = select(func.min(ALLOWANCE.c.not_after)).where(OPEN).scalar_subquery()
+_FIRST_DUE = select(func.min(ACCESS_GRANT.c.next_due_at)).scalar_subquery()
+_FIRST = select(_FIRST_END, _FIRST_DUE)
+
+
 async def what_waits(session: AsyncSession, *, now: datetime, host_now: datetime) -> Waiting:
     """One statement, two looks into indexes: most rounds find nothing.
 
     The earliest instant is asked for, not whether one exists: for that the planner would rather read the whole table.
     """
-    first_end = select(func.min(ALLOWANCE.c.not_after)).where(OPEN).scalar_subquery()
-    first_due = select(func.min(ACCESS_GRANT.c.next_due_at)).scalar_subquery()
-    found = select(
-        (first_end < host_now - SWEPT_AFTER).label("blocks"),
-        (first_due <= now).label("due"),
-    )
-    return Waiting(*map(bool, (await session.execute(found)).one()))
+    end, due = (await session.execute(_FIRST)).one()
+    return Waiting(blocks=end is not None and end < host_now - SWEPT_AFTER, due=due is not None and due <= now)
 
 
 async def grants_due(session: AsyncSession, now: datetime) -> Collection[UUID]:
