@@ -72,6 +72,8 @@ class Signing:
     async def _one_turn(self, lane: Lane, step: int) -> None:
         lane.shed(_too_long_ago())
         items = lane.take(step)
+        if lane.waiting and lane.wants_another(self._calls_per_lane):
+            self._set_out(lane)  # for what this call does not take: nobody new may come to ask for it
         if items:
             await self._calls.call(lane, items)
 

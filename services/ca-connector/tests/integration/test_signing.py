@@ -281,3 +281,29 @@ async def test_a_call_larger_than_the_connector_reads_is_refused_however_it_is_s
     for content in (in_pieces(), b" " * 9 * 1024 * 1024):
         answer = await connector.client.post("/internal/v1/signatures", content=content, headers=headers)
         assert (answer.status_code, answer.json()["type"]) == (413, "body-too-large")
+
+
+async def held_back(connector, certificate, sizes, under_way):
+    """The results of a bulk call with items of these sizes, and how many hashes each `signHash` had, `under_way` at a time."""
+    ca, algorithms = connector.ca, {"hash_algorithm_oid": "2.16.840.1.101.3.4.2.1", "sign_algorithm_oid": "1.2.840.10045.4.3.2"}
+    ca.held_back["SEAL-1"] = asyncio.Event()
+    items = [
+        {"item_id": str(uuid4()), "certificate_id": certificate, "epoch": 1, "hashes": ["AAAA"] * size, **algorithms}
+        for size in sizes
+    ]
+    asked = asyncio.create_task(connector.call("POST", "signatures", {"items": items}, service="signing-gateway"))
+    async with asyncio.timeout(30):
+        while len(ca.asked) < under_way:
+            await asyncio.sleep(0.005)
+    ca.held_back["SEAL-1"].set()
+    _, results = await asked
+    return [result["outcome"] for result in results], ca.asked
+
+
+async def test_what_fills_several_calls_to_a_ca_has_them_under_way_together(connector, certificate):
+    assert await held_back(connector, certificate, [3] * 5, under_way=4) == (["signed"] * 5, [3] * 5)
+
+
+async def test_of_items_that_were_refused_together_none_waits_for_another(connector, certificate):
+    connector.ca.moods[SIGN].append((400, {"error": "invalid_request"}))
+    assert await held_back(connector, certificate, [1] * 3, under_way=3) == (["signed"] * 3, [1] * 3)
