@@ -32,9 +32,11 @@ async def figures(bench: Bench) -> list[Figure]:
         sessions = sessions_of(engine)
         patrol = Patrol(sessions, utc_now)
 
+        one = select(ACCESS_GRANT).where(ACCESS_GRANT.c.certificate_id == _id(GRANTS // 2))
+
         async def read() -> None:
             async with sessions.begin() as session:
-                await session.execute(select(ACCESS_GRANT).where(ACCESS_GRANT.c.certificate_id == _id(GRANTS // 2)))
+                await session.execute(one)
 
         reading, idling = [await _median(read, ROUNDS) for _ in range(2)], [await _median(patrol.round, ROUNDS) for _ in range(2)]
         expiring, alone = [], []

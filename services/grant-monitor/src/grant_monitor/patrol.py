@@ -62,9 +62,9 @@ class Patrol:
             if not due:
                 return 0
             with tracer(__name__).start_as_current_span("grants due"):
-                async with books_of(session, due, now=now, host_now=host_now, lock="held", blocks=False) as books:
-                    for certificate_id in due:
-                        books.review(certificate_id)
+                async with books_of(session, held=due, now=now, host_now=host_now, blocks=False) as books:
+                    for grant in due:
+                        books.review(grant.certificate_id)
         return len(due)
 
     async def sweep(self) -> int:
@@ -91,9 +91,9 @@ class Patrol:
         now, host_now = self._clock(), host_utc()
         async with self._sessions.begin() as session:
             counted = await grants_to_tell(session, host_now)
-            async with books_of(session, counted, now=now, host_now=host_now, lock="held", blocks=False) as books:
-                for certificate_id in counted:
-                    books.tell_again(certificate_id)
+            async with books_of(session, held=counted, now=now, host_now=host_now, blocks=False) as books:
+                for grant in counted:
+                    books.tell_again(grant.certificate_id)
             usages = await usage_to_tell(session, now=now, host_now=host_now)
             await put(session, *usages, at=now)
         return len(counted), len(usages)

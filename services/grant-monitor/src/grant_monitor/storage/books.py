@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from grant_monitor.allowance import SWEPT_AFTER, Allowance
 from grant_monitor.books import Books
-from grant_monitor.grant import Cause
+from grant_monitor.grant import Cause, Grant
 from grant_monitor.metrics import EXPIRY_EFFECT_DELAY
 from grant_monitor.storage.arrays import among, write
 from grant_monitor.storage.rows import ALLOWANCES, EPOCH_COLUMNS, EPOCHS, GRANTS, epoch_of, grant_of
@@ -29,7 +29,7 @@ from messaging import put
 from observability import get_logger
 
 log = get_logger(__name__)
-Lock = Literal["wait", "owners", "skip", "held", "none"]
+Lock = Literal["wait", "owners", "skip", "none"]
 
 _OWNERS = select(ALLOWANCE.c.certificate_id).where(among(ALLOWANCE.c.allowance_id, "ids"))
 _NAMED = select(func.unnest(bindparam("certificates", type_=ARRAY(Uuid))))
@@ -40,7 +40,6 @@ _FOUND = {
     "wait": _IN_ORDER.with_for_update(),
     "owners": _WITH_OWNERS.order_by(ACCESS_GRANT.c.certificate_id).with_for_update(of=ACCESS_GRANT),
     "skip": _IN_ORDER.with_for_update(skip_locked=True),
-    "held": _GRANTS,
     "none": _GRANTS,
 }
 _EPOCHS = (
@@ -75,16 +74,19 @@ async def books_of(
     now: datetime,
     host_now: datetime,
     lock: Lock = "wait",
+    held: Collection[Grant] = (),
     overdue: bool = False,
     blocks: bool = True,
 ) -> AsyncIterator[Books]:
     """The books of these certificates, with these allowances of theirs; written when the block ends well.
 
     `lock="owners"` brings the certificates of the allowances too; `"skip"` leaves out those that another transaction holds;
-    `"held"` says that this one holds them. `overdue` brings every open allowance of the certificates whose validity is over;
-    `blocks`, how many each holder has open.
+    `held` are those that this one has locked and read already. `overdue` brings every open allowance of the certificates
+    whose validity is over; `blocks`, how many each holder has open.
     """
-    books = await opened(session, certificates, allowances, now=now, host_now=host_now, lock=lock, overdue=overdue, blocks=blocks)
+    books = await opened(
+        session, certificates, allowances, now=now, host_now=host_now, lock=lock, held=held, overdue=overdue, blocks=blocks
+    )
     before = dict(books.grants), dict(books.epochs), dict(books.allowances)
     yield books
     books.finish()
@@ -108,25 +110,24 @@ async def opened(
     now: datetime,
     host_now: datetime,
     lock: Lock = "none",
+    held: Collection[Grant] = (),
     overdue: bool = False,
     blocks: bool = True,
 ) -> Books:
     """The books as they are; without a lock, for reading only."""
-    books = Books(now, host_now)
-    if not certificates and lock != "owners":
-        return books
-    ids = {"ids": list(allowances)} if lock == "owners" else {}
-    found = await session.execute(_FOUND[lock], {"certificates": list(certificates), **ids})
-    books.grants = {row[0]: grant_of(row) for row in found.all()}
-    held = list(books.grants)
-    if not held:
+    books = Books(now, host_now, {grant.certificate_id: grant for grant in held})
+    if certificates or lock == "owners":
+        ids = {"ids": list(allowances)} if lock == "owners" else {}
+        found = await session.execute(_FOUND[lock], {"certificates": list(certificates), **ids})
+        books.grants |= {row[0]: grant_of(row) for row in found.all()}
+    if not books.grants:
         return books
     # Each of these is a statement of its own: only one begun after the lock was got sees what its last holder wrote.
     if allowances:
         await _read_blocks(session, books, {"ids": list(allowances)})
     if overdue:
-        await _read_blocks(session, books, {"certificates": held, "overdue_at": host_now - SWEPT_AFTER})
-    await _read_epochs(session, books, held, blocks=blocks)
+        await _read_blocks(session, books, {"certificates": list(books.grants), "overdue_at": host_now - SWEPT_AFTER})
+    await _read_epochs(session, books, blocks=blocks)
     return books
 
 
@@ -138,11 +139,11 @@ async def _read_blocks(session: AsyncSession, books: Books, which: dict[str, Any
             books.allowances[block.allowance_id] = block
 
 
-async def _read_epochs(session: AsyncSession, books: Books, held: list[UUID], *, blocks: bool) -> None:
+async def _read_epochs(session: AsyncSession, books: Books, *, blocks: bool) -> None:
     """The current epochs and those of the blocks, the days of the accounts that are known, and who holds how many blocks."""
     numbers = {grant.epoch for grant in books.grants.values()} | {block.epoch for block in books.allowances.values()}
     statement = _EPOCHS_AND_HOLDERS if blocks else _EPOCHS
-    for row in (await session.execute(statement, {"certificates": held, "numbers": list(numbers)})).all():
+    for row in (await session.execute(statement, {"certificates": list(books.grants), "numbers": list(numbers)})).all():
         epoch = epoch_of(row)
         books.epochs[epoch.certificate_id, epoch.number] = epoch
         zone, notice_hour, silent, *holders = row[EPOCH_COLUMNS:]

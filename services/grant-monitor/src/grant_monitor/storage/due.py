@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, and_, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from grant_monitor.allowance import SWEPT_AFTER
-from grant_monitor.grant import TOLD_EVERY, Epoch
-from grant_monitor.storage.rows import epoch_of
+from grant_monitor.grant import TOLD_EVERY, Epoch, Grant
+from grant_monitor.storage.rows import epoch_of, grant_of
 from grant_monitor.storage.tables import ACCESS_GRANT, ALLOWANCE, GRANT_EPOCH, OPEN
 from grant_monitor.storage.usage import BATCH
 
@@ -52,20 +52,20 @@ async def what_waits(session: AsyncSession, *, now: datetime, host_now: datetime
     return Waiting(blocks=end is not None and end < host_now - SWEPT_AFTER, due=due is not None and due <= now)
 
 
-async def grants_due(session: AsyncSession, now: datetime) -> Collection[UUID]:
-    """Certificates whose grant has something due by the clock, the longest overdue first."""
+async def grants_due(session: AsyncSession, now: datetime) -> list[Grant]:
+    """Grants that have something due by the clock, the longest overdue first."""
     return await _free(session, _is_due(now), "next_due_at")
 
 
-async def grants_to_tell(session: AsyncSession, host_now: datetime) -> Collection[UUID]:
-    """Certificates whose grant was counted on and not told within 2 s."""
+async def grants_to_tell(session: AsyncSession, host_now: datetime) -> list[Grant]:
+    """Grants that were counted on and not told within 2 s."""
     return await _free(session, _is_counted(host_now), "told_at")
 
 
-async def _free(session: AsyncSession, which: ColumnElement[bool], first: str) -> Collection[UUID]:
+async def _free(session: AsyncSession, which: ColumnElement[bool], first: str) -> list[Grant]:
     """Up to 500 of them that no other transaction holds, locked: two patrols at once share the work."""
-    query = select(ACCESS_GRANT.c.certificate_id).where(which).order_by(ACCESS_GRANT.c[first]).limit(BATCH)
-    return list(await session.scalars(query.with_for_update(skip_locked=True)))
+    query = select(ACCESS_GRANT).where(which).order_by(ACCESS_GRANT.c[first]).limit(BATCH)
+    return [grant_of(row) for row in await session.execute(query.with_for_update(skip_locked=True))]
 
 
 async def grants_with_overdue_blocks(session: AsyncSession, host_now: datetime) -> Collection[UUID]:
