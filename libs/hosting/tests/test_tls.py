@@ -225,10 +225,10 @@ def test_a_key_that_everyone_can_read_is_not_used(server):
 
 
 def test_uvicorns_protocol_still_has_what_ours_extends():
-    protocol = ShowsClientCertificate.__mro__[3]
+    protocol = ShowsClientCertificate.__mro__[4]
     assert protocol is HttpToolsProtocol
     extended = {"connection_made", "data_received", "on_message_begin", "on_headers_complete", "on_body", "on_message_complete"}
-    assert extended <= set(vars(protocol))
+    assert extended | {"on_response_complete", "timeout_keep_alive_handler"} <= set(vars(protocol))
     cycle = inspect.getsource(RequestResponseCycle)
     for name in ("scope", "disconnected", "keep_alive", "response_started", "response_complete", "on_response"):
         assert f"self.{name} = " in cycle

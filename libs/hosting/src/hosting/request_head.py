@@ -26,18 +26,20 @@ class BoundedHead(HttpToolsProtocol):
     It leans on a class that uvicorn does not promise: `tests/test_tls.py` says what of it.
     """
 
-    _kept = 0
+    kept = 0
     """Bytes since the parser last had something to show for them."""
     _until: asyncio.TimerHandle | None = None
     """When it must have; None while nothing is under way."""
 
     def data_received(self, data: bytes) -> None:
         """Counts what the parser keeps to itself."""
-        self._kept += len(data)
+        self.kept += len(data)
         super().data_received(data)
-        if self._kept > MAX_HEAD:
+        if not self.kept:  # as a rule a request comes in one piece
+            self._forget_until()
+        elif self.kept > MAX_HEAD:
             self._cut()
-        elif self._kept and self._until is None:
+        elif self._until is None:
             self._until = self.loop.call_later(HEAD_S, self._cut)
 
     def _cut(self) -> None:
@@ -45,20 +47,19 @@ class BoundedHead(HttpToolsProtocol):
             log.warning("a connection was cut: its request's head has no end", client=str(self.client))
             self.transport.close()
 
-    def _shown(self) -> None:
-        self._kept = 0
-        if self._until is not None:  # as a rule a request comes in one piece
+    def _forget_until(self) -> None:
+        if self._until is not None:
             self._until.cancel()
             self._until = None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing more will come."""
-        self._shown()
+        self._forget_until()
         super().connection_lost(exc)
 
     def on_headers_complete(self) -> None:
         """A head is whole."""
-        self._shown()
+        self.kept = 0
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before:  # it is where a client wants another protocol
@@ -67,11 +68,11 @@ class BoundedHead(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
-        self._shown()
+        self.kept = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """A request is whole."""
-        self._shown()
+        self.kept = 0
         self.scope[WHOLE] = True  # type: ignore[literal-required] # a member of ours
         super().on_message_complete()

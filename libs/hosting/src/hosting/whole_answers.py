@@ -6,7 +6,7 @@ from typing import Any
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from hosting.request_head import BoundedHead
+from hosting.keep_alive import KeepsAlive
 from observability.http import ANSWERED
 
 EXTENSION = "sinete.whole_answer"
@@ -16,7 +16,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 Whole = Callable[[Scope, int, Headers, bytes], bool]
 
 
-class AnswersWhole(BoundedHead):
+class AnswersWhole(KeepsAlive):
     """Offers `answer_whole` to applications.
 
     It leans on classes that uvicorn does not promise: `tests/test_tls.py` says what of them.
