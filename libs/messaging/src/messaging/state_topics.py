@@ -50,9 +50,9 @@ class StateTopics:
         self._letters = Producer(bootstrap, f"{service}-dead-letters")
         self.caught_up = False
 
-    def confirmed_age(self) -> float:
-        """Seconds since all that the broker had was known to be applied; infinite before the first time."""
-        return boottime() - self._confirmed_at
+    def confirmed_age(self, at: float | None = None) -> float:
+        """Seconds since all that the broker had was known to be applied; infinite before the first. `at`: boot time, or now."""
+        return (boottime() if at is None else at) - self._confirmed_at
 
     async def run(self) -> None:
         """Follows for ever."""

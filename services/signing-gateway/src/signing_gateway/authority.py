@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import NamedTuple
-from uuid import UUID
 
 import msgspec
 
@@ -34,10 +33,10 @@ class Asked(NamedTuple):
 class Line:
     """One certificate's items: the calls that an answer is awaited from, and what is held because there are so many."""
 
-    __slots__ = ("calls", "certificate_id", "held", "until")
+    __slots__ = ("calls", "held", "number", "until")
 
-    def __init__(self, certificate_id: UUID) -> None:
-        self.certificate_id, self.calls = certificate_id, 0
+    def __init__(self, number: int) -> None:
+        self.number, self.calls = number, 0
         self.held: list[Asked] = []
         self.until: asyncio.TimerHandle | None = None  # the first of the held has waited too long
 
@@ -52,7 +51,7 @@ class Authority:
     def __init__(self, connector: InternalCalls) -> None:
         self._connector = connector
         self._waiting: deque[Asked] = deque()
-        self._lines: dict[UUID, Line] = {}  # of certificates with calls
+        self._lines: dict[int, Line] = {}  # of certificates with calls, by the number of their id, whose hash is no Python code
         self._trace: str | None = None  # of the first traced item that waits
         self._quick = 0
         self._starting = False
@@ -128,9 +127,10 @@ class Authority:
         if asked.since < too_old:
             asked.result.set_exception(CallNotSent("too many calls for this certificate are under way"))
             return None
-        line = self._lines.get(asked.item.certificate_id)
+        number = asked.item.certificate_id.int
+        line = self._lines.get(number)
         if line is None:
-            line = self._lines[asked.item.certificate_id] = Line(asked.item.certificate_id)
+            line = self._lines[number] = Line(number)
         if line.calls < CALLS_PER_CERTIFICATE:
             return line
         if not line.held:
@@ -152,7 +152,7 @@ class Authority:
         line.calls -= 1
         self._judge_again(line)
         if not line.calls:
-            self._lines.pop(line.certificate_id, None)
+            self._lines.pop(line.number, None)
 
     async def _heard(self, pending: dict[str, tuple[Asked, Line]], awaited: dict[Line, int]) -> None:
         """Hands over each result once, as it comes; one that nobody asked for is nobody's."""

@@ -57,8 +57,8 @@ class Topics(Protocol):
         """Whether everything told before the start has been read."""
         ...
 
-    def confirmed_age(self) -> float:
-        """Seconds since the topics were last confirmed current."""
+    def confirmed_age(self, at: float) -> float:
+        """Seconds at boot time `at` since the topics were last confirmed current."""
         ...
 
 
@@ -95,19 +95,20 @@ class Signer:
             self._known.grants.get(service.certificate_id),
             self._clock(),
         )
-        if not self._current():
+        if not self._current(boottime()):
             raise NotCurrent
         return permit
 
-    def _current(self) -> bool:
-        return self._topics.caught_up and self._topics.confirmed_age() <= CURRENT_WITHIN
+    def _current(self, at: float) -> bool:
+        return self._topics.caught_up and self._topics.confirmed_age(at) <= CURRENT_WITHIN
 
     async def sign(self, client_service_id: UUID, order: Order) -> list[str]:
         """Base64 signatures in the order of the hashes. Raises a refusal of `refusals`."""
         permit, units = self._in_hand(client_service_id, len(order.hashes)) or await self._waited_for(
             client_service_id, len(order.hashes)
         )
-        if order.certificate_id not in (None, permit.certificate.certificate_id):
+        wanted, has = order.certificate_id, permit.certificate.certificate_id
+        if wanted is not None and wanted is not has and wanted != has:
             self._failed(units, CredentialUnknown)  # the client service was moved to another certificate meanwhile
         if left_out():
             return await self._signed(permit, units, order)
@@ -196,7 +197,8 @@ class Signer:
 
     def _in_time(self, permit: Permit, units: Units, now: datetime) -> bool:
         """A process that slept during the call knows nothing of what happened meanwhile."""
-        return boottime() < units.allowance.deadline and now < permit.grant.expires_at and self._current()
+        at = boottime()
+        return at < units.allowance.deadline and now < permit.grant.expires_at and self._current(at)
 
     async def _told(self, permit: Permit, units: Units, now: datetime) -> None:
         """Counts the units and tells them; returns only when every in-sync replica has the event."""

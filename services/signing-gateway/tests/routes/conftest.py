@@ -123,7 +123,7 @@ class Topics:
     caught_up: bool = True
     age: float = 0.0
 
-    def confirmed_age(self) -> float:
+    def confirmed_age(self, _at: float | None = None) -> float:
         return self.age
 
 

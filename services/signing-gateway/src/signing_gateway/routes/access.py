@@ -146,7 +146,7 @@ class Access:
     def credential(self, service: KnownService, credential_id: str) -> KnownCertificate:
         """The service's certificate by our id or the authority's. Raises CredentialUnknown, also for another's."""
         found = self.certificate(service)
-        if found and (credential_id == found.credential_id or id_of(credential_id[: ID_LENGTH + 1]) == found.certificate_id):
+        if found and (id_of(credential_id[: ID_LENGTH + 1]) == found.certificate_id or credential_id == found.credential_id):
             return found
         if found is None and not self._topics.caught_up:
             raise NotCurrent

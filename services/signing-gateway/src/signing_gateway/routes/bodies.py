@@ -185,10 +185,12 @@ async def _received(request: Request, at_most: int) -> bytes:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        more = message.get("more_body", False)
-        body += message.get("body", b"")
-        if len(body) > at_most:
+        more, part = message.get("more_body", False), message.get("body", b"")
+        if len(body) + len(part) > at_most:
             raise BodyTooLarge(at_most)
+        if not more and not body:
+            return bytes(part)
+        body += part
     return bytes(body)
 
 
