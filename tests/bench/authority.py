@@ -14,7 +14,7 @@ from tests.bench.signing import AT_ONCE, laid
 GRANTS = 100
 HASHES = 10
 ROUNDS = 3
-SECONDS = 4.0
+SECONDS = 3.0
 OPENSSL_S = 2
 
 
