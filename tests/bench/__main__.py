@@ -24,7 +24,7 @@ from tests.bench.machine import Noise
 
 from observability.logs import set_up_logs
 
-SCENARIOS = ("signing", "authority", "counting", "patrolling", "expiring", "catching_up")
+SCENARIOS = ("signing", "spreading", "authority", "counting", "patrolling", "expiring", "catching_up")
 """Modules beside this one, each with `async def figures(bench) -> list[Figure]`; they run in this order, one after the other."""
 
 OUT = Path(__file__).resolve().parents[2] / "bench.json"

@@ -9,6 +9,7 @@ import ssl
 import sys
 import time
 from collections import deque
+from functools import cache
 from pathlib import Path
 from typing import cast
 
@@ -116,6 +117,15 @@ class Connection(asyncio.Protocol):
         self._load.answered(self, self._sent, ok=ok, answer=whole)
 
 
+@cache
+def _context(ca: str, pem: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca)
+    context.check_hostname = False
+    if pem:
+        context.load_cert_chain(pem)
+    return context
+
+
 class Load:
     """All connections and what is measured on them."""
 
@@ -142,13 +152,8 @@ class Load:
 
         async def one(client: Client) -> None:
             async with bound:
-                context = None
-                if self.order.ca:
-                    context = ssl.create_default_context(cafile=self.order.ca)
-                    context.check_hostname = False
-                    if client.pem:
-                        context.load_cert_chain(client.pem)
                 made = Connection(self, client)
+                context = _context(self.order.ca, client.pem) if self.order.ca else None
                 await loop.create_connection(lambda: made, self.order.host, self.order.port, ssl=context)
                 self._idle.append(made)
 
