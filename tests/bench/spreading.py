@@ -6,7 +6,7 @@ from tests.bench.material import made
 from tests.bench.signing import compared, laid
 
 GRANTS = 10_000
-SETTLED_S = 12.0  # in which each of very many services signs several times, so that it holds a block, as in any hour
+SETTLED_S = 20.0  # in which each of very many services signs several times, so that it holds a block, as in any hour
 
 
 async def figures(bench: Bench) -> list[Figure]:
