@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+import psutil
 from aiokafka import AIOKafkaProducer
 from tests.bench.machine import cpu_seconds, resident_mb
 
@@ -49,6 +51,14 @@ class Running:
     def memory(self) -> float:
         """Resident MB."""
         return resident_mb(self.pid)
+
+    def listens(self, port: int | None) -> bool:
+        """Whether it has the port."""
+        try:
+            held = psutil.Process(self.pid).net_connections("tcp")
+        except psutil.Error:
+            return False  # it has just ended, or is about to
+        return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in held)
 
     def pin(self, *cores: int) -> None:
         """Binds all its threads to these cores."""
@@ -105,9 +115,12 @@ class Platform:
         return self.running[-1]
 
     async def ready(self, started: Running, url: str) -> None:
-        """Returns when the URL answers 200. Raises RuntimeError with the end of its log when it ends or takes too long."""
-        deadline = time.monotonic() + READY_WITHIN
-        while not await asyncio.to_thread(_answers, url):
+        """Returns when it answers the URL with 200, it and nobody else who listens there.
+
+        Raises RuntimeError with the end of its log when it ends or takes too long.
+        """
+        deadline, port = time.monotonic() + READY_WITHIN, urlsplit(url).port
+        while not (started.listens(port) and await asyncio.to_thread(_answers, url)):
             if started.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{started.name} is not ready:\n{tail(started.log, 30)}")
             await asyncio.sleep(0.1)  # each asks the database too, and takes its time from what is measured
@@ -176,7 +189,8 @@ def opened(folder: Path, say: Callable[[str], None]) -> Iterator[Bench]:
 
 
 def _free_ports() -> Ports:
-    for base in range(FIRST_PORT, 30_000, 100):
+    mine = os.getpid() % 40 * 100  # another bench on this machine shall not pick the same ones before we listen
+    for base in range(FIRST_PORT + mine, 30_000, 100):
         ports = Ports(base)
         if not taken(ports.named()):
             return ports
