@@ -17,7 +17,8 @@ from signing_gateway.refusals import Refused
 USABLE_SHARE = 0.9  # of the validity, counted from when the allowance's id was first sent
 LAST_SECONDS = 5.0  # of a block in which no new call is begun with it
 SHORTEST_LOOK = 0.1  # seconds a rate is measured over at least
-QUIET = 16  # units ahead, far from the limit, for who signs now and then: else each of its signatures would be a call
+AHEAD = 8.0  # seconds of signing in one block, far from the limit: each block costs a call, two statements and a settlement
+QUIET = 64  # units ahead, far from the limit, for who signs now and then: else each of its signatures would be a call
 REMEMBERED = 600.0  # seconds for which it is known, without a block, that the limit is far
 IDLE_NEAR = 1.0  # a block near the limit that lies idle this long goes back
 
@@ -164,9 +165,9 @@ class Purse:
             waiting.done(why())
 
     def ahead(self, at: float) -> int:
-        """Units of the next second at the last rate; none near the limit, and none for a single request."""
-        rate = int(self.rate(at))
-        return 0 if self.near or rate < 2 else rate
+        """Units of the next seconds at the last rate; none near the limit, and none for a single request."""
+        rate = self.rate(at)
+        return 0 if self.near or rate < 2 else int(AHEAD * rate)
 
     def rate(self, at: float) -> float:
         """Signatures a second: of the present look, and while that is shorter than a second no less than of the last.

@@ -17,8 +17,8 @@ PATH = "/internal/v1/allowances"
 TICK = 0.25  # seconds between looks when nothing happens
 QUICK_TICK = 0.05  # while somebody waits
 SWEEP = 0.5  # seconds between looks at every purse, and longer when there are very many
-SLOWEST_SWEEP = 2.0
-SWEPT_A_SECOND = 5_000
+SLOWEST_SWEEP = 4.0
+SWEPT_A_SECOND = 2_500
 SLOWEST_RETRY = 1.0
 CLOSING_CALLS = 4
 
@@ -38,6 +38,7 @@ class Asker:
         self._closed = False
         self._sweep_at = 0.0
         self._retry_after = 0.0
+        OPEN.set_function(lambda: self._book.open_allowances)
         self._asked_by: str | None = None  # the trace of the request that has waited longest
 
     def in_hand(self, need: Need) -> Units | None:
@@ -113,9 +114,7 @@ class Asker:
         self._book.tire(at)
         sweep = at >= self._sweep_at
         if sweep:
-            held = self._book.open_allowances
-            self._sweep_at = at + min(max(SWEEP, held / SWEPT_A_SECOND), SLOWEST_SWEEP)
-            OPEN.set(held)
+            self._sweep_at = at + min(max(SWEEP, self._book.certificates / SWEPT_A_SECOND), SLOWEST_SWEEP)
         call = self._book.next_call(at, self._epoch_of, sweep=sweep)
         if call is None:
             return False

@@ -54,6 +54,11 @@ class Book:
         return bool(self._pressing or self._asked)
 
     @property
+    def certificates(self) -> int:
+        """How many certificates something is held or known of."""
+        return len(self._purses)
+
+    @property
     def open_allowances(self) -> int:
         """Allowances in hand."""
         return sum(len(purse.allowances) for purse in self._all())
