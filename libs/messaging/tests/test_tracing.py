@@ -4,7 +4,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from messaging.tracing import MOST_LINKS, hearing_many, hearing_one, teller_of, telling
+from messaging.tracing import MOST_LINKS, hearing_many, hearing_one, teller_of, telling, traced_by_teller
 from observability import traceparent
 
 
@@ -56,3 +56,13 @@ def test_a_large_batch_has_a_sample_of_links(spans):
 @pytest.mark.parametrize("header", [b"", b"\xff", b"00-zz-1-01", b"nonsense"])
 def test_a_traceparent_that_is_none_is_ignored(header):
     assert not trace.get_current_span(teller_of([("traceparent", header)])).get_span_context().is_valid
+
+
+@pytest.mark.parametrize(("flags", "kept"), [("01", True), ("00", False), ("03", True), ("02", False)])
+def test_what_a_teller_keeps_is_told_by_its_flags(flags, kept):
+    assert traced_by_teller(told(5, flags)) is kept
+
+
+@pytest.mark.parametrize("headers", [[], [("traceparent", b"")], [("traceparent", b"\xff")]])
+def test_a_record_without_a_trace_is_kept_by_nobody(headers):
+    assert not traced_by_teller(headers)

@@ -11,11 +11,17 @@ from contracts.envelope import Headers, header
 from observability import context_of
 
 MOST_LINKS = 64
+KEPT = frozenset("13579bdf")  # the last digits of flags that say so
 
 
 def teller_of(headers: Iterable[tuple[str, bytes]]) -> Context:
     """The context that a record's teller was in."""
     return context_of(header(headers, "traceparent"))
+
+
+def traced_by_teller(headers: Iterable[tuple[str, bytes]]) -> bool:
+    """Whether a record was told in a trace that is kept, by its flags alone (W3C Trace Context §3.2.2.5)."""
+    return (header(headers, "traceparent") or "")[-1:] in KEPT
 
 
 @contextmanager
