@@ -152,6 +152,15 @@ async def test_a_connection_that_was_idle_for_long_is_not_used(server, calls):
     assert server.connections == 2
 
 
+async def test_connections_that_a_burst_left_idle_end_with_the_next_call(server, calls):
+    await asyncio.gather(*(calls.ask("GET", "/", {}) for _ in range(5)))
+    assert len(calls._idle) == 5
+    for idle in calls._idle[:4]:
+        idle.idle_since -= calls.keep_s + 1
+    await calls.ask("GET", "/", {})
+    assert (server.connections, len(calls._idle)) == (5, 1)
+
+
 async def test_who_is_cancelled_leaves_no_answer_behind_for_the_next(server, calls):
     server.answers.append(["wait"])
     asked = asyncio.create_task(calls.ask("GET", "/", {}))

@@ -7,11 +7,14 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 from contracts.ca_connector import SignCall
 from hosting import utc_now
 from hosting.calls import CallNotSent, CallOutcomeUnknown, CallRefused, InternalCalls
 from hosting.service_tokens import TokenIssuer
+from observability import traceparent
 from signing_gateway import authority
 from signing_gateway.authority import CALLS_PER_CERTIFICATE, PATH, QUICK_CALLS, Authority
 from signing_gateway.wire import SignItem
@@ -263,3 +266,17 @@ async def test_a_certificate_whose_answers_have_come_may_go_on_beside_the_slow_o
         await connector.called(number)
         connector.calls[-1].answer(item.item_id)
         assert (await task).outcome == "signed"
+
+
+async def test_a_call_that_another_request_began_carries_nothing_of_its_trace(at_authority, connector, monkeypatch):
+    seen = []
+
+    async def heard(_path, body):
+        seen.append(traceparent())
+        for each in SignCall.model_validate_json(body).items:
+            yield f'{{"item_id":"{each.item_id}","outcome":"signed","signatures":["{each.item_id}"]}}'.encode()
+
+    monkeypatch.setattr(connector, "lines", heard)
+    with trace.use_span(NonRecordingSpan(SpanContext(5, 7, is_remote=False, trace_flags=TraceFlags(1)))):
+        await at_authority.asked(an_item())
+    assert [each[-2:] for each in seen] == ["00"]

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from hosting.clock import boottime
+
 Addresses = Callable[[str, int], Awaitable[list[str]]]
 """Where a host and port may be called: its addresses, or the name itself. Raises OSError where there is none."""
 
@@ -47,7 +49,7 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._late: asyncio.TimerHandle | None = None
         self._parts: list[bytes] = []
-        self._fault = ""
+        self.fault = ""
         self._size, self._interim, self._asked = 0, False, False
         self._parser = HttpResponseParser(self)
         self.status, self.headers, self.whole, self.keeps = 0, dict[bytes, bytes](), False, False
@@ -85,7 +87,7 @@ class Connection(asyncio.Protocol):
             self._late.cancel()
         self._asked, self._late = False, None
         self._parts.clear()
-        self.idle_since = self._loop.time()
+        self.idle_since = boottime()  # a host that slept finds its connections idle
         return self.reusable
 
     @property
@@ -103,8 +105,8 @@ class Connection(asyncio.Protocol):
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _news(self) -> None:
-        if self._fault:
-            raise NoAnswer(self._fault)
+        if self.fault:
+            raise NoAnswer(self.fault)
         self._waiter = self._loop.create_future()
         await self._waiter
 
@@ -116,7 +118,7 @@ class Connection(asyncio.Protocol):
         """A whole answer stays one, but nothing more is sent on this connection."""
         self.keeps = False
         if not self.whole:
-            self._fault = self._fault or fault
+            self.fault = self.fault or fault
         self.end()
         self._wake()
 
@@ -141,7 +143,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Asyncio's. The end of the connection is the end of a body that nothing else bounds (RFC 9112 §6.3)."""
         ends = self.status and b"content-length" not in self.headers and b"transfer-encoding" not in self.headers
-        if self._asked and not self.whole and ends and exc is None and not self._fault:
+        if self._asked and not self.whole and ends and exc is None and not self.fault:
             self.whole = True
         self._fail("the connection was closed")
 
@@ -149,11 +151,13 @@ class Connection(asyncio.Protocol):
         """The parser's. An answer that nobody asked for spoils the connection."""
         if not self._asked or self.whole:
             self._fail("an answer came that nobody asked for")
+            return
         self.headers = {}
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """The parser's."""
-        self.headers[name.lower()] = value
+        """The parser's. What comes after the head, a trailer or an answer that nobody asked for, says nothing here."""
+        if not self.status:
+            self.headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
         """The parser's. Answers before the answer are passed over (RFC 9110 §15.2)."""
@@ -198,6 +202,7 @@ class Exchanges:
     keep_s: float = 4.0
     addresses: Addresses = by_name
     _idle: list[Connection] = field(default_factory=list)
+    _closed: bool = False
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.origin)
@@ -206,7 +211,8 @@ class Exchanges:
         self._always = (f"Host: {parts.netloc}", "User-Agent: sinete", "Accept-Encoding: identity")
 
     def close(self) -> None:
-        """Ends the connections that nobody uses."""
+        """Ends the connections that nobody uses; the others end with their exchanges."""
+        self._closed = True
         while self._idle:
             self._idle.pop().end()
 
@@ -235,14 +241,18 @@ class Exchanges:
         deadline = asyncio.get_running_loop().time() + self.timeout_s
         request = self._request(method, path, headers, body)
         connection = self._kept() or await self._connected()
+        if connection.fault:
+            raise NotSent(connection.fault)
         connection.send(request, deadline)
         return connection
 
     def _back(self, connection: Connection) -> None:
-        if connection.free():
+        if connection.free() and not self._closed:
             self._idle.append(connection)
         else:
             connection.end()
+        while self._idle and not self._fresh(self._idle[0]):  # the longest idle is the first
+            self._idle.pop(0).end()
 
     def _request(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
         lines = [f"{method} {path} HTTP/1.1", *self._always, *(f"{name}: {value}" for name, value in headers.items())]
@@ -255,13 +265,15 @@ class Exchanges:
 
     def _kept(self) -> Connection | None:
         """The one that was used last, so that those which are not needed end."""
-        oldest = asyncio.get_running_loop().time() - self.keep_s
         while self._idle:
             connection = self._idle.pop()
-            if connection.reusable and connection.idle_since > oldest:
+            if self._fresh(connection):
                 return connection
             connection.end()
         return None
+
+    def _fresh(self, connection: Connection) -> bool:
+        return connection.reusable and connection.idle_since > boottime() - self.keep_s
 
     async def _connected(self) -> Connection:
         try:

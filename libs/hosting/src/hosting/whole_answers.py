@@ -50,6 +50,7 @@ class AnswersWhole(KeepsAlive):
             cycle.scope is not scope
             or cycle.response_started
             or cycle.disconnected
+            or cycle.waiting_for_100_continue
             or not cycle.keep_alive
             or self.flow.write_paused
         ):

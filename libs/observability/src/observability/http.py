@@ -71,6 +71,13 @@ class traced:  # noqa: N801 - put on an application as a verb: traced(app, servi
             LEFT_OUT.reset(was)
 
     async def _in_a_span(self, told: Context, scope: Scope, receive: Receive, send: Send, method: str) -> None:
+        was = LEFT_OUT.set(None)  # a request that was sent before the last one's answer begins in its context
+        try:
+            await self._seen(told, scope, receive, send, method)
+        finally:
+            LEFT_OUT.reset(was)
+
+    async def _seen(self, told: Context, scope: Scope, receive: Receive, send: Send, method: str) -> None:
         with self._tracer.start_as_current_span(
             method, told, SpanKind.SERVER, record_exception=False, set_status_on_exception=False
         ) as span:

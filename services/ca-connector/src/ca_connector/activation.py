@@ -66,16 +66,21 @@ class ActivationData:
 
     def ahead(self, ca: Ca, access: Access, token: str, count: int) -> None:
         """Asks for another SAD while a call is under way, when `count` more signatures wait than those in hand serve."""
-        left = sum(pooled.left for pooled in self._pool.get(access.certificate_id, ()) if pooled.epoch == access.epoch)
-        if left >= count or self._locks[access.certificate_id].locked():
+        if self._serve(access, count) or self._locks[access.certificate_id].locked():
             return
-        task = asyncio.create_task(self._fetch_ahead(ca, access, token))
+        task = asyncio.create_task(self._fetch_ahead(ca, access, token, count))
         self._ahead.add(task)
         task.add_done_callback(self._ahead.discard)
 
-    async def _fetch_ahead(self, ca: Ca, access: Access, token: str) -> None:
+    def _serve(self, access: Access, count: int) -> bool:
+        pool = self._pool.get(access.certificate_id, ())
+        return sum(pooled.left for pooled in pool if pooled.epoch == access.epoch) >= count
+
+    async def _fetch_ahead(self, ca: Ca, access: Access, token: str, count: int) -> None:
         """Whoever needs it asks again, and hears then what is wrong."""
         async with self._locks[access.certificate_id]:
+            if self._serve(access, count):
+                return  # several asked at once
             with suppress(TokenRefused, CscRefused, CaNotReached, CaAnswerUnknown):
                 await self._asked(ca, access, token, 1)
 

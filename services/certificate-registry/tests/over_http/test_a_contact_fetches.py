@@ -255,7 +255,7 @@ async def test_a_contact_who_did_not_come_is_forgotten_when_the_link_is_over(con
     contact.registry.clock.now = start + timedelta(days=7) - timedelta(microseconds=1)
     await contact.registry.calendar.once()
     assert await known_contact(contact) == CONTACT
-    contact.registry.clock.now = start + timedelta(days=7)
+    contact.registry.clock.now = start + timedelta(days=7, minutes=1)
     await contact.registry.calendar.once()
     assert await known_contact(contact) == UNKNOWN
     assert (await contact.shown())["status"] == "ordered"

@@ -71,7 +71,10 @@ class AccessTokens:
 
         Raises TokenInvalid, which says what to do, and NotCurrent when it cannot be told whether it was revoked.
         """
-        claims = self._brought(authorization or b"")
+        scheme, _, token = (authorization or b"").partition(b" ")
+        if scheme.lower() != b"bearer":
+            raise TokenInvalid("An access token is needed: ask for one at /oauth2/token.")
+        claims = self._brought(token.strip())
         if not claims.issued - 5 <= self._clock().timestamp() < claims.ends:
             raise TokenInvalid("The access token is over. Ask for a new one at /oauth2/token.")
         if claims.id in self._revoked or claims.login in self._revoked:
@@ -94,12 +97,11 @@ class AccessTokens:
         key = {**self._key.as_dict(private=False), "kid": self._key.thumbprint(), "use": "sig", "alg": "Ed25519"}
         return {"keys": [key]}
 
-    def _read(self, authorization: bytes) -> Claims:
-        """What the token in this header says, its signature judged; never whether it is over. Raises TokenInvalid."""
-        scheme, _, token = authorization.decode("latin-1").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+    def _read(self, token: bytes) -> Claims:
+        """What a token says, its signature judged; never whether it is over. Raises TokenInvalid."""
+        if not token:
             raise TokenInvalid("An access token is needed: ask for one at /oauth2/token.")
-        return self._decoded(token.strip())
+        return self._decoded(token.decode("latin-1"))
 
     def _decoded(self, token: str) -> Claims:
         """What a token says, its signature judged; never whether it is over. Raises TokenInvalid."""

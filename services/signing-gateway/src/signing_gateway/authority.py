@@ -3,14 +3,14 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextvars import Context
 from typing import NamedTuple
 
 import msgspec
 
 from hosting import boottime
 from hosting.calls import CallNotSent, CallOutcomeUnknown, CallRefused, InternalCalls
-from observability import carried_on
+from observability import carried_on, untraced
 from signing_gateway.wire import SignCall, SignItem, SignResult, results
 
 PATH = "/internal/v1/signatures"
@@ -73,7 +73,7 @@ class Authority:
         if self._waiting and not self._starting and self._quick < QUICK_CALLS:
             self._starting = True
             self._quick += 1
-            call = asyncio.create_task(self._call())
+            call = asyncio.create_task(self._call(), context=Context())  # it goes on with others than who began it
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
 
@@ -83,7 +83,7 @@ class Authority:
         over = self._slot()
         fault: Exception = CallOutcomeUnknown("the CA connector was not heard to its end")
         try:
-            with carried_on("ask the CA connector", trace) if trace else nullcontext():
+            with carried_on("ask the CA connector", trace) if trace else untraced():
                 await self._heard(pending, awaited)
         except (CallNotSent, CallRefused, CallOutcomeUnknown) as why:
             fault = why

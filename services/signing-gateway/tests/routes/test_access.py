@@ -101,3 +101,11 @@ async def test_unknown_paths_and_methods_are_answered_in_the_shape_of_the_api(be
     for path in ("/docs", "/openapi.json"):
         async with bed.http.get(bed.url + path) as answer:
             assert answer.status == 404
+
+
+@pytest.mark.parametrize("written", ["Bearer  {}", "bearer {}", "BEARER   {}  "])
+async def test_however_a_token_is_written_it_is_remembered_once(bed, written):
+    bed.tokens.read(f"Bearer {bed.token}".encode())
+    before = bed.tokens._brought.cache_info().currsize
+    bed.tokens.read(written.format(bed.token).encode())
+    assert bed.tokens._brought.cache_info().currsize == before

@@ -103,6 +103,14 @@ async def test_behind_a_proxy_the_wrong_guesses_of_one_client_are_not_laid_to_an
     assert (await posted(bed, TOKEN))[0] == 401
 
 
+async def test_a_client_that_is_named_as_an_address_is_has_failures_of_its_own(behind_a_proxy):
+    bed = behind_a_proxy
+    assert [(await posted(bed, TOKEN, user="127.0.0.1"))[0] for _ in range(4)] == [401, 401, 401, 429]
+    nobody = {"data": {"grant_type": "client_credentials"}, "headers": {"Authorization": "Basic !"}}  # counts for the address
+    async with bed.http.post(bed.url + TOKEN, **nobody) as answer:
+        assert answer.status == 401
+
+
 async def test_after_too_many_failures_nothing_is_looked_up_in_the_database(strict):
     _, given = await posted(strict, LOGIN, secret=strict.secret, rememberMe=True)
     assert [(await refreshed(strict, "x"))[0] for _ in range(3)] == [400] * 3

@@ -1,6 +1,6 @@
 """Client certificates under their locks: the service first, then the certificate, then what a contact may fetch of it."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import or_, select, update
@@ -121,12 +121,18 @@ async def due(session: AsyncSession, now: datetime) -> list[UUID]:
     return list(rows)
 
 
+BEGUN_WITHIN = timedelta(minutes=1)
+"""After its link's end: a download that begins at the last moment is under way by then."""
+
+
 async def forget_contacts(session: AsyncSession, now: datetime) -> int:
     """Forgets the contacts to whom nothing can be delivered any more; answers how many.
 
     That is when the certificate is over, or the link is and no file of it is under way.
     """
-    undeliverable = select(RetrievalRow.client_certificate_id).where(RetrievalRow.link_until <= now, RetrievalRow.file.is_(None))
+    undeliverable = select(RetrievalRow.client_certificate_id).where(
+        RetrievalRow.link_until <= now - BEGUN_WITHIN, RetrievalRow.file.is_(None)
+    )
     over = or_(
         ClientCertificateRow.status.in_(("withdrawn", "expired")),
         (ClientCertificateRow.status == "ordered") & ClientCertificateRow.id.in_(undeliverable),

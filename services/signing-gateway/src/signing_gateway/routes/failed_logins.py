@@ -44,12 +44,13 @@ class FailedLogins:
             request.scope[RATE] = why.headers
             raise
 
-    def _who(self, request: Request, client_id: str | None) -> str:
+    def _who(self, request: Request, client_id: str | None) -> tuple[str, str]:
+        """Of which kind, since a client may be named as another's certificate or address is."""
         shown: str | None = request.scope.get(SHOWN)
         host = request.client.host if request.client else ""
         if shown is None and client_id is not None and host in self._proxies:
-            return client_id[:LONGEST]
-        return shown or neighbourhood(host)
+            return "client", client_id[:LONGEST]
+        return ("certificate", shown) if shown else ("address", neighbourhood(host))
 
 
 def neighbourhood(host: str) -> str:
