@@ -1,8 +1,7 @@
 import asyncio
-import socket
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 
-import uvicorn
+import pytest
 
 from hosting.keep_alive import KeepsAlive
 
@@ -10,18 +9,16 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n"
 IDLE_S = 0.3
 
 
-@asynccontextmanager
-async def connected(app):
-    config = uvicorn.Config(app, lifespan="off", log_config=None, http=KeepsAlive, timeout_keep_alive=IDLE_S)
-    server = uvicorn.Server(config)
-    server.capture_signals = nullcontext
-    taken = socket.create_server(("127.0.0.1", 0))
-    serving = asyncio.create_task(server.serve(sockets=[taken]))
-    reader, writer = await asyncio.open_connection(*taken.getsockname())
-    yield reader, writer
-    writer.close()
-    server.should_exit = True
-    await asyncio.wait_for(serving, 10)
+@pytest.fixture
+def connected(serving):
+    @asynccontextmanager
+    async def connect(app):
+        async with serving(app, KeepsAlive, timeout_keep_alive=IDLE_S) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            yield reader, writer
+            writer.close()
+
+    return connect
 
 
 def answering(after_s):
@@ -38,7 +35,7 @@ async def ask(reader, writer):
     assert (await reader.readuntil(b"\r\n\r\nok")).startswith(b"HTTP/1.1 200")
 
 
-async def test_a_connection_in_use_stays_for_as_long_as_it_is_used_and_an_idle_one_ends():
+async def test_a_connection_in_use_stays_for_as_long_as_it_is_used_and_an_idle_one_ends(connected):
     async with connected(answering(0)) as (reader, writer):
         for _ in range(8):
             await ask(reader, writer)
@@ -46,7 +43,7 @@ async def test_a_connection_in_use_stays_for_as_long_as_it_is_used_and_an_idle_o
         assert await asyncio.wait_for(reader.read(), 10) == b""
 
 
-async def test_a_request_that_takes_longer_than_a_connection_may_lie_idle_is_answered_and_so_is_the_next():
+async def test_a_request_that_takes_longer_than_a_connection_may_lie_idle_is_answered_and_so_is_the_next(connected):
     async with connected(answering(IDLE_S * 2)) as (reader, writer):
         await ask(reader, writer)
         await ask(reader, writer)

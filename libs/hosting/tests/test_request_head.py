@@ -1,9 +1,6 @@
 import asyncio
-import socket
-from contextlib import nullcontext
 
 import pytest
-import uvicorn
 
 from hosting.request_head import MAX_HEAD, BoundedHead
 
@@ -23,14 +20,9 @@ async def length(_scope, receive, send):
 
 
 @pytest.fixture
-async def port():
-    server = uvicorn.Server(uvicorn.Config(length, lifespan="off", log_config=None, http=BoundedHead))
-    server.capture_signals = nullcontext
-    taken = socket.create_server(("127.0.0.1", 0))
-    serving = asyncio.create_task(server.serve(sockets=[taken]))
-    yield taken.getsockname()[1]
-    server.should_exit = True
-    await asyncio.wait_for(serving, 10)
+async def port(serving):
+    async with serving(length, BoundedHead) as taken:
+        yield taken
 
 
 async def answered(port, *pieces):

@@ -1,9 +1,6 @@
 import asyncio
-import socket
-from contextlib import nullcontext
 
 import pytest
-import uvicorn
 
 from hosting.request_head import BoundedHead
 
@@ -48,15 +45,10 @@ async def app(scope, receive, send):
 
 
 @pytest.fixture
-async def port():
+async def port(serving):
     WRITTEN.clear()
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, http=WatchedHead))
-    server.capture_signals = nullcontext
-    taken = socket.create_server(("127.0.0.1", 0))
-    serving = asyncio.create_task(server.serve(sockets=[taken]))
-    yield taken.getsockname()[1]
-    server.should_exit = True
-    await asyncio.wait_for(serving, 10)
+    async with serving(app, WatchedHead) as taken:
+        yield taken
 
 
 async def exchanged(port, method, path, body=b"", *headers):

@@ -1,15 +1,11 @@
 import asyncio
-import contextlib
 import hashlib
 import inspect
 import json
-import socket
 import ssl
-from contextlib import nullcontext
 from datetime import timedelta
 
 import pytest
-import uvicorn
 import uvloop
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -39,7 +35,8 @@ def der(pem):
 class Server:
     """A TLS port with one authority's client certificates, and clients for it."""
 
-    def __init__(self, folder, an_authority):
+    def __init__(self, folder, an_authority, serving):
+        self._serving = serving
         self.folder, self.authority, self.stranger = folder, an_authority("clients"), an_authority("strangers")
         self.issued = an_authority("servers").issue("gateway", ExtendedKeyUsageOID.SERVER_AUTH, hosts=True)
         self.client = self.authority.issue("erp")
@@ -55,19 +52,8 @@ class Server:
         files = {"certificate": self.folder / "server.pem", "key": self.folder / "server.key"}
         return TlsPort(**{"port": 1, **files, "client_authorities": self.folder / "clients.pem", **settings})
 
-    @contextlib.asynccontextmanager
-    async def serving(self, tls):
-        factory = lambda _config, _default: tls.context  # noqa: E731
-        config = uvicorn.Config(shown, lifespan="off", log_config=None, http=ShowsClientCertificate, ssl_context_factory=factory)
-        server = uvicorn.Server(config)
-        server.capture_signals = nullcontext
-        taken = socket.create_server(("127.0.0.1", 0))
-        serving = asyncio.create_task(server.serve(sockets=[taken]))
-        try:
-            yield taken.getsockname()[1]
-        finally:
-            server.should_exit = True
-            await asyncio.wait_for(serving, 10)
+    def serving(self, tls):
+        return self._serving(shown, ShowsClientCertificate, ssl_context_factory=lambda _config, _default: tls.context)
 
     def context(self, issued=None, version=ssl.TLSVersion.TLSv1_3):
         context = ssl.create_default_context()
@@ -103,8 +89,8 @@ async def answered(reader, writer):
 
 
 @pytest.fixture
-def server(tmp_path, an_authority):
-    return Server(tmp_path, an_authority)
+def server(tmp_path, an_authority, serving):
+    return Server(tmp_path, an_authority, serving)
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])

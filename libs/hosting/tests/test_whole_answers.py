@@ -1,9 +1,6 @@
 import asyncio
-import socket
-from contextlib import nullcontext
 
 import pytest
-import uvicorn
 
 from hosting.whole_answers import EXTENSION, AnswersWhole
 from observability.http import ANSWERED
@@ -33,16 +30,11 @@ def app():
 
 
 @pytest.fixture
-async def connection(app):
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", interface="asgi3", log_config=None, http=AnswersWhole))
-    server.capture_signals = nullcontext
-    taken = socket.create_server(("127.0.0.1", 0))
-    serving = asyncio.create_task(server.serve(sockets=[taken]))
-    reader, writer = await asyncio.open_connection(*taken.getsockname())
-    yield reader, writer
-    writer.close()
-    server.should_exit = True
-    await asyncio.wait_for(serving, 10)
+async def connection(app, serving):
+    async with serving(app, AnswersWhole) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        yield reader, writer
+        writer.close()
 
 
 def request(path, version="1.1"):
