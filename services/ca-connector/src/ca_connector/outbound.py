@@ -2,7 +2,7 @@
 
 from functools import cache
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import msgspec
 from opentelemetry import propagate, trace
@@ -10,7 +10,7 @@ from opentelemetry.trace import SpanKind
 from prometheus_client import Counter
 
 from hosting.address import Allowed, PublicOnly, checked
-from hosting.exchanges import Exchanges, NoAnswer, NotSent
+from hosting.exchanges import Exchanges, NoAnswer, NotSent, parted
 from observability import tracer
 
 MAX_ANSWER = 1024 * 1024
@@ -98,12 +98,11 @@ class Outbound:
     def _target_of(self, url: str) -> tuple[str, str, Exchanges]:
         """Host, path, and the connections to it. Raises AddressRefused."""
         checked(url, self.allowed)
-        parts = urlsplit(url)
-        origin = f"{parts.scheme}://{parts.netloc}"
+        origin, path = parted(url)
         exchanges = self._exchanges.get(origin)
         if exchanges is None:
             exchanges = self._exchanges[origin] = Exchanges(origin, self._timeout_s, MAX_ANSWER, addresses=self._addresses)
-        return parts.netloc, parts.path or "/", exchanges
+        return origin.partition("//")[2], path, exchanges
 
 
 _counted = cache(REQUESTS.labels)
