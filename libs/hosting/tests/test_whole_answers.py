@@ -1,4 +1,6 @@
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -69,3 +71,26 @@ async def test_the_last_request_of_a_connection_is_answered_by_messages_and_the_
     assert await body(reader) == b"/a"
     assert await asyncio.wait_for(reader.read(), 10) == b""
     assert app.whole == [(False, None)]
+
+
+async def test_a_connection_that_ended_leaves_nothing_to_the_cycle_collector(app, serving):
+    made = weakref.WeakSet()
+
+    class Seen(AnswersWhole):
+        def connection_made(self, transport):
+            made.add(self)
+            super().connection_made(transport)
+
+    gc.disable()
+    try:
+        async with serving(app, Seen) as port:
+            for path in ("/a", "/slow", "/b"):
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(request(path))
+                await body(reader)
+                writer.close()
+            async with asyncio.timeout(10):
+                while len(app.whole) < 3 or made:
+                    await asyncio.sleep(0.01)
+    finally:
+        gc.enable()

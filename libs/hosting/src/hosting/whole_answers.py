@@ -38,6 +38,10 @@ class AnswersWhole(KeepsAlive):
         """Nobody is answered any more; what refers to this connection is let go."""
         super().connection_lost(exc)
         self._extensions = {}
+        if self.cycle is None or self.cycle.response_complete:  # else who still works on it needs them
+            # They refer to this connection: as a ring they would wait for the cycle collector, which after some thousands of
+            # connections stops everybody for a second.
+            self.cycle = self.transport = self.flow = self.scope = None  # type: ignore[assignment]
 
     def answer_whole(self, scope: Scope, status: int, headers: Headers, body: bytes) -> bool:
         """Answers the request of `scope`; False, and nothing done, where it takes ASGI's messages.
