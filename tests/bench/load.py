@@ -43,6 +43,7 @@ class Order(msgspec.Struct):
     at_once: int = 64
     rate: float = 0.0
     warm_s: float = 1.0
+    each_once: bool = False  # whether every connection has to have had an answer, too, before anything is measured
     seconds: float = 5.0
     pid: int = 0  # the process whose CPU time is measured
 
@@ -80,7 +81,7 @@ class Connection(asyncio.Protocol):
         self._answer = bytearray()
         self._expected = b""
         self._sent = 0.0
-        self.open = False
+        self.open = self.answered = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio's."""
@@ -112,6 +113,7 @@ class Connection(asyncio.Protocol):
         if len(answer) < end + 4 + length:
             return
         whole, self._answer = bytes(answer), bytearray()
+        self.answered = True
         ok = whole.startswith(b"HTTP/1.1 200") and self._expected in whole
         self._expected = b""
         self._load.answered(self, self._sent, ok=ok, answer=whole)
@@ -133,6 +135,7 @@ class Load:
         self.order = order
         material = Material.read(Path(order.material))
         self._rows = [list(zip(material.digests, row, strict=True)) for row in material.signatures]
+        self._connections: list[Connection] = []
         self._idle: deque[Connection] = deque()
         self._owed: deque[float] = deque()
         self._under_way = self._count = self._refused = 0
@@ -155,6 +158,7 @@ class Load:
                 made = Connection(self, client)
                 context = _context(self.order.ca, client.pem) if self.order.ca else None
                 await loop.create_connection(lambda: made, self.order.host, self.order.port, ssl=context)
+                self._connections.append(made)
                 self._idle.append(made)
 
         await asyncio.gather(*(one(client) for client in self.order.clients))
@@ -206,6 +210,8 @@ class Load:
         owing = asyncio.create_task(self._keep_owing()) if self.order.rate else None
         self._pump()
         await asyncio.sleep(self.order.warm_s)
+        while self.order.each_once and any(each.open and not each.answered for each in self._connections):
+            await asyncio.sleep(0.1)
         process = psutil.Process(self.order.pid) if self.order.pid else None
         begun, cpu = time.perf_counter(), _cpu(process)
         self._measuring = True
