@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from contracts.allowances import Unknown
 from signing_gateway import refusals
 from signing_gateway.allowances import AHEAD, Units
-from signing_gateway.book import Book
+from signing_gateway.book import SWEPT, Book
 
 
 @pytest.fixture
@@ -95,6 +95,24 @@ def test_an_allowance_with_calls_under_way_is_not_settled(world):
     w.end()
     w.talk(sweep=True)
     assert list(w.ledger.done.values()) == [1]
+
+
+@pytest.mark.parametrize("near", [False, True])
+def test_of_very_many_certificates_those_near_their_limit_are_looked_at_in_every_sweep_and_the_others_in_turn(world, near):
+    w = world(10_000_000, near=near, valid_for_ms=20_000)
+    count = 3 * SWEPT
+    for _ in range(count):
+        w.certificate_id = uuid4()
+        w.request(1)
+    w.talk()
+    while w.under_way:
+        w.end(signed=False)
+    w.talk()
+    w.at += 60
+    swept = []
+    while w.talk(sweep=True):
+        swept.append(len(w.ledger.calls[-1].settle))
+    assert swept == ([count] if near else [SWEPT] * 3)
 
 
 def test_far_from_the_limit_the_next_block_is_asked_for_at_half_and_near_it_never(world):

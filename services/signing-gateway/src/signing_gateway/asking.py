@@ -16,9 +16,7 @@ log = get_logger(__name__)
 PATH = "/internal/v1/allowances"
 TICK = 0.25  # seconds between looks when nothing happens
 QUICK_TICK = 0.05  # while somebody waits
-SWEEP = 0.5  # seconds between looks at every purse, and longer when there are very many
-SLOWEST_SWEEP = 4.0
-SWEPT_A_SECOND = 2_500
+SWEEP = 0.5  # seconds between looks for what nobody asks to have settled
 SLOWEST_RETRY = 1.0
 CLOSING_CALLS = 4
 
@@ -114,7 +112,7 @@ class Asker:
         self._book.tire(at)
         sweep = at >= self._sweep_at
         if sweep:
-            self._sweep_at = at + min(max(SWEEP, self._book.certificates / SWEPT_A_SECOND), SLOWEST_SWEEP)
+            self._sweep_at = at + SWEEP
         call = self._book.next_call(at, self._epoch_of, sweep=sweep)
         if call is None:
             return False

@@ -23,6 +23,8 @@ PATIENCE = 5.0  # a request waits this long for an allowance
 LONGEST = 25.0  # and this long while our own calls hold units that may come back
 AGAIN = 0.1  # between askings that granted nothing
 MOST = 10_000  # settlements, and wants, in one call
+SWEPT = 500  # certificates that a sweep looks at, besides those near their limit
+SWEEPS = 40  # that see every certificate, where there are very many
 
 EpochOf = Callable[[UUID], int]
 """The epoch of a certificate that may be spent as far as is known here; 0 when none."""
@@ -46,17 +48,14 @@ class Book:
         self._asked: dict[UUID, Purse] = {}
         self._settling: dict[UUID, Settlement] = {}  # told, until the monitor has booked them
         self._pressing: set[UUID] = set()  # certificates to look at before the next sweep
+        self._near: set[UUID] = set()  # those where something is held near the limit, which others may wait for
+        self._to_sweep: list[UUID] = []  # what the next sweeps look at
         self._closed = False
 
     @property
     def pressing(self) -> bool:
         """Whether something should be looked at soon."""
         return bool(self._pressing or self._asked)
-
-    @property
-    def certificates(self) -> int:
-        """How many certificates something is held or known of."""
-        return len(self._purses)
 
     @property
     def open_allowances(self) -> int:
@@ -114,9 +113,9 @@ class Book:
     def next_call(self, at: float, epoch_of: EpochOf, *, sweep: bool = False) -> AllowanceCall | None:
         """What to say to the monitor now, or None. A call that got no answer is simply said again: the ids are the same.
 
-        `sweep` looks at every purse, for allowances that nobody asks to have settled.
+        `sweep` looks for allowances that nobody asks to have settled.
         """
-        looked_at = set(self._purses) if sweep or self._closed else self._pressing
+        looked_at = self._looked_at(sweep=sweep)
         self._pressing = {certificate_id for certificate_id in looked_at if self._look(certificate_id, epoch_of, at)}
         for purse in list(self._asked.values())[:MOST]:
             if purse.asked:
@@ -138,6 +137,8 @@ class Book:
             asked, purse.asked = purse.asked, None
             self._pressing.add(purse.certificate_id)
             _heard(purse, asked, answer, at)
+            if purse.near:
+                self._near.add(purse.certificate_id)
             if not isinstance(answer, Granted):
                 denied.append(answer)
         return denied
@@ -149,6 +150,18 @@ class Book:
             for waiting in list(purse.waiting):
                 waiting.done(refusals.MonitorAway())
             purse.waiting.clear()
+
+    def _looked_at(self, *, sweep: bool) -> set[UUID]:
+        """The certificates to look at now. Very many are swept in turn: looking at all would hold up whoever signs meanwhile."""
+        if self._closed:
+            return set(self._purses)
+        if not sweep:
+            return self._pressing
+        if not self._to_sweep:
+            self._to_sweep = list(self._purses)
+        share = max(SWEPT, len(self._purses) // SWEEPS)
+        swept, self._to_sweep = self._to_sweep[:share], self._to_sweep[share:]
+        return self._pressing.union(self._near, swept)
 
     def _look(self, certificate_id: UUID, epoch_of: EpochOf, at: float) -> bool:
         """Closes what should go back and asks for what is needed; answers whether somebody waits."""
@@ -167,6 +180,8 @@ class Book:
                 del purses[purse.client_service_id]
         if not purses:
             self._purses.pop(certificate_id, None)
+        if not any(purse.near for purse in purses.values()):
+            self._near.discard(certificate_id)
         return any(purse.waiting for purse in purses.values())
 
     def _ended(self, units: Units, at: float) -> None:
