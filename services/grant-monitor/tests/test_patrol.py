@@ -99,6 +99,56 @@ async def test_what_is_counted_is_told_at_most_every_two_seconds_and_its_days_wi
     assert (usage.total, usage.version, [day.signatures for day in usage.days]) == (4, 1, [4])
 
 
+async def sign_for(bus, database, make, certificate_id, *, total=1):
+    want = make.want(certificate_id, need=9, service=uuid4())
+    async with database.books(certificate_id) as books:
+        books.answer(want, "gw-1")
+    await bus.tell(make.applied(want, total))
+
+
+async def test_of_many_that_were_counted_those_told_longest_ago_are_told_first_and_all_in_their_turn(bus, database, patrol, make):
+    certificates = [uuid4() for _ in range(5)]
+    await bus.tell(*(make.grant(certificate_id) for certificate_id in certificates))
+    for certificate_id in certificates:
+        await sign_for(bus, database, make, certificate_id)
+    await as_if_told_long_ago(database)
+    first, *others = certificates
+    async with database.engine.begin() as connection:
+        longest_ago = update(ACCESS_GRANT).where(ACCESS_GRANT.c.certificate_id == first)
+        await connection.execute(longest_ago.values(told_at=host_utc() - timedelta(minutes=1)))
+    assert await patrol.tell(1) == (1, 1)
+    told = (await database.told())["access-grants"][len(certificates) :]
+    assert [grant.certificate_id for grant in told] == [first]
+    assert [await patrol.tell(3), await patrol.tell(3), await patrol.tell(3)] == [(3, 3), (1, 1), (0, 0)]
+    told = await database.told()
+    assert sorted(grant.certificate_id for grant in told["access-grants"][-4:]) == sorted(others)
+    assert {(grant.used, grant.cause) for grant in told["access-grants"][-5:]} == {(1, "counted")}
+    assert len({usage.client_service_id for usage in told["usage"]}) == 5
+
+
+async def test_a_client_service_never_told_of_comes_before_those_that_were(bus, database, patrol, make):
+    await bus.tell(make.grant())
+    for total in 1, 2:
+        await sign_for(bus, database, make, make.certificate_id, total=total)
+        await as_if_told_long_ago(database)
+    await sign_for(bus, database, make, make.certificate_id, total=3)
+    assert await patrol.tell(1) == (1, 1)
+    assert [usage.total for usage in (await database.told())["usage"]] == [3]
+
+
+async def test_that_a_grant_begins_to_drain_is_told_before_any_count(bus, database, patrol, make):
+    counted, drains = uuid4(), uuid4()
+    await bus.tell(make.grant(counted))
+    await sign_for(bus, database, make, counted)
+    await as_if_told_long_ago(database)
+    await bus.tell(make.grant(drains, limit=5))
+    async with database.books(drains) as books:
+        books.answer(make.want(drains, need=5), "gw-1")
+    assert await patrol.tell(1) == (1, 1)
+    told = (await database.told())["access-grants"][-1]
+    assert (told.certificate_id, told.draining) == (drains, True)
+
+
 async def test_every_state_can_be_told_again_under_its_next_version(bus, database, clock, make):
     ended, running = sorted((uuid4(), uuid4()))
     await bus.tell(make.grant(ended, lasts=DAY, before=DAY / 24), make.grant(running))

@@ -22,7 +22,7 @@ from contracts import (
     Want,
 )
 from grant_monitor.allowance import SWEPT_AFTER, Allowance, UsageDiscrepancy, count, forfeit, hand_out, settle
-from grant_monitor.grant import Cause, Epoch, Grant, plausible
+from grant_monitor.grant import BEFORE_ALL, Cause, Epoch, Grant, plausible
 from grant_monitor.ledger import Ledger
 from grant_monitor.warning import NoticeCalendar
 
@@ -181,7 +181,11 @@ class Books:
         self.epochs[key] = before._replace(ledger=ledger)
         self.allowances[allowance.allowance_id] = allowance
         grant = self.grants[allowance.certificate_id]
-        if not grant.to_tell and grant.epoch == allowance.epoch and _shown(ledger) != _shown(before.ledger):
+        if grant.epoch != allowance.epoch:
+            return
+        if ledger.draining and not before.ledger.draining:  # gateways that hold idle blocks give them back when they hear of it
+            self.grants[grant.certificate_id] = grant._replace(to_tell=True, told_at=BEFORE_ALL)
+        elif not grant.to_tell and _shown(ledger) != _shown(before.ledger):
             self.grants[grant.certificate_id] = grant._replace(to_tell=True)
 
     def _expire(self, epoch: Epoch, expiry: Expiry) -> None:

@@ -1,6 +1,6 @@
 """Access grants: one epoch after the other of a certificate, each active until it expires or the next supersedes it. Pure."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple, Self
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from grant_monitor.ledger import Ledger
 from grant_monitor.warning import NOT_WARNED, Crossings, NoticeCalendar, next_daily, warned_now
 
 TOLD_EVERY = timedelta(seconds=2)  # what is counted, at most: of real time
+BEFORE_ALL = datetime(2000, 1, 1, tzinfo=UTC)  # as `told_at`, of what the next telling has to take first
 Cause = Literal["opened", "warned", "expired", "superseded", "counted"]
 
 

@@ -27,6 +27,7 @@ log = get_logger(__name__)
 
 ROUND_S = 0.25
 TELL_S = 1.0  # what is counted on many grants and services goes out together
+TOLD_AT_MOST = 400  # of each: all gateways read what is told, and nothing's safety waits for a count
 GAUGES_S = 15
 PURGE_S = 3600
 
@@ -81,20 +82,21 @@ class Patrol:
         return overdue
 
     async def keep_told(self) -> None:
-        """Tells what was counted, for ever; without a pause while there is more than one telling takes."""
-        while True:
-            if max(await self.tell()) < BATCH:
-                await asyncio.sleep(TELL_S)
+        """Tells what was counted, for ever; of very many grants that are busy at once, each in its turn."""
+        await _every(TELL_S, self.tell)
 
-    async def tell(self) -> tuple[int, int]:
-        """Tells the grants that were counted on, and what client services used, where that was not told within 2 s. How many."""
+    async def tell(self, at_most: int = TOLD_AT_MOST) -> tuple[int, int]:
+        """Tells grants that were counted on, and what client services used, where that was not told within 2 s. How many.
+
+        Up to `at_most` of each, those told longest ago first; before all others grants that have begun to drain.
+        """
         now, host_now = self._clock(), host_utc()
         async with self._sessions.begin() as session:
-            counted = await grants_to_tell(session, host_now)
+            counted = await grants_to_tell(session, at_most, host_now)
             async with books_of(session, held=counted, now=now, host_now=host_now, blocks=False) as books:
                 for grant in counted:
                     books.tell_again(grant.certificate_id)
-            usages = await usage_to_tell(session, now=now, host_now=host_now)
+            usages = await usage_to_tell(session, at_most, now=now, host_now=host_now)
             await put(session, *usages, at=now)
         return len(counted), len(usages)
 
@@ -118,7 +120,7 @@ class Patrol:
             await purge_blocks(session, host_utc())
 
 
-async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+async def _every(seconds: float, work: Callable[[], Awaitable[object]]) -> None:
     while True:
         await work()
         await asyncio.sleep(seconds)

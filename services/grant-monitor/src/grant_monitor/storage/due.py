@@ -57,14 +57,14 @@ async def grants_due(session: AsyncSession, now: datetime) -> list[Grant]:
     return await _free(session, _is_due(now), "next_due_at")
 
 
-async def grants_to_tell(session: AsyncSession, host_now: datetime) -> list[Grant]:
-    """Grants that were counted on and not told within 2 s."""
-    return await _free(session, _is_counted(host_now), "told_at")
+async def grants_to_tell(session: AsyncSession, at_most: int, host_now: datetime) -> list[Grant]:
+    """Grants that were counted on and not told within 2 s, those told longest ago first."""
+    return await _free(session, _is_counted(host_now), "told_at", at_most)
 
 
-async def _free(session: AsyncSession, which: ColumnElement[bool], first: str) -> list[Grant]:
-    """Up to 500 of them that no other transaction holds, locked: two patrols at once share the work."""
-    query = select(ACCESS_GRANT).where(which).order_by(ACCESS_GRANT.c[first]).limit(BATCH)
+async def _free(session: AsyncSession, which: ColumnElement[bool], first: str, at_most: int = BATCH) -> list[Grant]:
+    """Those of them that no other transaction holds, locked: two patrols at once share the work."""
+    query = select(ACCESS_GRANT).where(which).order_by(ACCESS_GRANT.c[first]).limit(at_most)
     return [grant_of(row) for row in await session.execute(query.with_for_update(skip_locked=True))]
 
 

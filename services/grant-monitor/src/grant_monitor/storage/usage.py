@@ -1,4 +1,4 @@
-"""What each client service used: in all, and per local day. Told when it changed, not more often than every 2 s."""
+"""What each client service used: in all, and per local day. Told when it changed, at most every 2 s."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts import Usage
 from contracts.access_grants import UsageDay
-from grant_monitor.grant import TOLD_EVERY
+from grant_monitor.grant import BEFORE_ALL, TOLD_EVERY
 from grant_monitor.storage.arrays import Rows, Way, among
 from grant_monitor.storage.tables import SERVICE_USAGE, USAGE_DAY
 
 DAYS_TOLD = 92
 BATCH = 500
 
-_USED = ("client_service_id", "certificate_id", "version", "total", "to_tell")
+_USED = ("client_service_id", "certificate_id", "version", "total", "to_tell", "told_at")
 _SERVICES = Way("add", SERVICE_USAGE, _USED, "total", ("certificate_id", "to_tell"))
 _DAYS = Way("add", USAGE_DAY, tuple(USAGE_DAY.c.keys()), "signatures")
 _TOLD = (
@@ -43,7 +43,7 @@ def usage_to_add(used: Mapping[tuple[UUID, UUID, date], int]) -> tuple[tuple[Way
         totals[client_service_id] += signatures
         certificates[client_service_id] = certificate_id
         days.append((client_service_id, certificate_id, day, signatures))
-    services = [(key, certificates[key], 0, total, True) for key, total in totals.items()]
+    services = [(key, certificates[key], 0, total, True, BEFORE_ALL) for key, total in totals.items()]
     return (_SERVICES, services), (_DAYS, days)
 
 
@@ -52,11 +52,11 @@ def _order(used: tuple[tuple[UUID, UUID, date], int]) -> tuple[bytes, bytes, dat
     return client_service_id.bytes, certificate_id.bytes, day
 
 
-async def usage_to_tell(session: AsyncSession, *, now: datetime, host_now: datetime) -> list[Usage]:
-    """Up to 500 services whose usage changed and was not told within 2 s, marked as told with the next version."""
+async def usage_to_tell(session: AsyncSession, at_most: int, *, now: datetime, host_now: datetime) -> list[Usage]:
+    """Services whose usage changed and was not told within 2 s, longest ago first, marked as told with the next version."""
     quiet = or_(SERVICE_USAGE.c.told_at.is_(None), SERVICE_USAGE.c.told_at <= host_now - TOLD_EVERY)
     due = select(SERVICE_USAGE.c.client_service_id).where(SERVICE_USAGE.c.to_tell, quiet)
-    locked = due.limit(BATCH).with_for_update(skip_locked=True)
+    locked = due.order_by(SERVICE_USAGE.c.told_at).limit(at_most).with_for_update(skip_locked=True)
     return await _told(session, list(await session.scalars(locked)), now=now, host_now=host_now)
 
 
