@@ -152,6 +152,18 @@ async def test_a_connection_that_was_idle_for_long_is_not_used(server, calls):
     assert server.connections == 2
 
 
+async def test_the_deadline_of_an_earlier_request_does_not_cut_a_later_one(server, calls):
+    await calls.ask("GET", "/", {})
+    (connection,) = calls._idle
+    later = asyncio.create_task(calls.ask("GET", "/", {}))
+    await asyncio.sleep(0)
+    connection._look_late()  # as its timer does when the first one's time is up
+    assert (await later).body == b"ok"
+    server.answers.append(["wait"])
+    with pytest.raises(NoAnswer, match="in time"):
+        await calls.ask("GET", "/", {})
+
+
 async def test_connections_that_a_burst_left_idle_end_with_the_next_call(server, calls):
     await asyncio.gather(*(calls.ask("GET", "/", {}) for _ in range(5)))
     assert len(calls._idle) == 5

@@ -19,6 +19,7 @@ ITEMS = st.builds(
     hash_algorithm_oid=TEXT,
     sign_algorithm_oid=TEXT,
     sign_algorithm_params=st.none() | TEXT,
+    traced=st.booleans(),
 )
 RESULTS = st.builds(
     SignResult,

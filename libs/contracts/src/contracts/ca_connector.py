@@ -205,6 +205,7 @@ class SignItem(Message):
     hash_algorithm_oid: str
     sign_algorithm_oid: str
     sign_algorithm_params: str | None = None  # base64 DER (RSASSA-PSS)
+    traced: bool = False  # whether its request is: its call to the CA gets a span in the trace of the whole call
 
 
 class SignCall(Message):

@@ -48,6 +48,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._late: asyncio.TimerHandle | None = None
+        self._deadline = 0.0
         self._parts: list[bytes] = []
         self.fault = ""
         self._size, self._interim, self._asked = 0, False, False
@@ -55,12 +56,22 @@ class Connection(asyncio.Protocol):
         self.status, self.headers, self.whole, self.keeps = 0, dict[bytes, bytes](), False, False
         self.idle_since = 0.0
 
-    def send(self, request: bytes, deadline: float) -> None:
-        """Sends a request; its answer is awaited until then (the event loop's time)."""
+    def send(self, request: bytes, within_s: float) -> None:
+        """Sends a request; its answer is awaited for so long."""
         assert self._transport is not None
         self.status, self.whole, self.keeps, self._asked, self._size = 0, False, False, True, 0
-        self._late = self._loop.call_at(deadline, self._fail, "no answer in time")
+        self._deadline = self._loop.time() + within_s
+        if self._late is None:
+            self._late = self._loop.call_at(self._deadline, self._look_late)
         self._transport.write(request)
+
+    def _look_late(self) -> None:
+        """One timer serves request after request, each of which moves the deadline: one for each is dearer."""
+        self._late = None
+        if self._asked and self._loop.time() >= self._deadline:
+            self._fail("no answer in time")
+        elif self._asked:
+            self._late = self._loop.call_at(self._deadline, self._look_late)
 
     async def head(self) -> None:
         """Returns when `status` and `headers` are known. Raises NoAnswer."""
@@ -83,9 +94,7 @@ class Connection(asyncio.Protocol):
 
     def free(self) -> bool:
         """The caller needs nothing more of its answer; whether another request may be sent."""
-        if self._late is not None:
-            self._late.cancel()
-        self._asked, self._late = False, None
+        self._asked = False
         self._parts.clear()
         self.idle_since = boottime()  # a host that slept finds its connections idle
         return self.reusable
@@ -97,6 +106,9 @@ class Connection(asyncio.Protocol):
 
     def end(self) -> None:
         """Cuts the connection."""
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
         if self._transport is not None:
             self._transport.abort()
 
@@ -208,7 +220,8 @@ class Exchanges:
         parts = urlsplit(self.origin)
         self._secure, self._host = parts.scheme == "https", parts.hostname or ""
         self._port = parts.port or (443 if self._secure else 80)
-        self._always = (f"Host: {parts.netloc}", "User-Agent: sinete", "Accept-Encoding: identity")
+        self._netloc = parts.netloc
+        self._always = f" HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: sinete\r\nAccept-Encoding: identity\r\n"
 
     def close(self) -> None:
         """Ends the connections that nobody uses; the others end with their exchanges."""
@@ -238,12 +251,12 @@ class Exchanges:
             self._back(connection)
 
     async def _sent(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Connection:
-        deadline = asyncio.get_running_loop().time() + self.timeout_s
         request = self._request(method, path, headers, body)
+        begun = boottime()
         connection = self._kept() or await self._connected()
         if connection.fault:
             raise NotSent(connection.fault)
-        connection.send(request, deadline)
+        connection.send(request, self.timeout_s - (boottime() - begun))
         return connection
 
     def _back(self, connection: Connection) -> None:
@@ -251,17 +264,16 @@ class Exchanges:
             self._idle.append(connection)
         else:
             connection.end()
-        while self._idle and not self._fresh(self._idle[0]):  # the longest idle is the first
+        while self._idle and self._idle[0].idle_since < connection.idle_since - self.keep_s:  # the longest idle is the first
             self._idle.pop(0).end()
 
     def _request(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
-        lines = [f"{method} {path} HTTP/1.1", *self._always, *(f"{name}: {value}" for name, value in headers.items())]
-        if body is not None:
-            lines.append(f"Content-Length: {len(body)}")
-        head = "\r\n".join(lines)
-        if not head.isascii() or any(not line.isprintable() for line in lines):
+        told = f"{method} {path}{self._netloc}{''.join(headers)}{''.join(headers.values())}"
+        if not told.isascii() or not told.isprintable():  # a line's end within it would begin a header of its own
             raise NotSent("a header has other characters than HTTP takes")
-        return b"%b\r\n\r\n%b" % (head.encode(), body or b"")
+        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        length = "" if body is None else f"Content-Length: {len(body)}\r\n"
+        return f"{method} {path}{self._always}{lines}{length}\r\n".encode() + (body or b"")
 
     def _kept(self) -> Connection | None:
         """The one that was used last, so that those which are not needed end."""

@@ -26,6 +26,7 @@ class SignItem(msgspec.Struct, frozen=True):
     hash_algorithm_oid: str
     sign_algorithm_oid: str
     sign_algorithm_params: str | None = None
+    traced: bool = False
 
 
 class SignCall(msgspec.Struct, frozen=True):

@@ -67,7 +67,7 @@ class Calls:
     async def call(self, lane: Lane, items: list[Waiting]) -> None:
         """Whatever happens, each item has been answered or waits in the lane again when this returns."""
         attempt = Attempt(lane, items)
-        if origins := [item.reply.origin for item in items if item.reply.origin]:
+        if origins := [item.reply.origin for item in items if item.item.traced and item.reply.origin]:
             with joined("sign at the CA", origins):
                 await self._until_told(attempt)
         else:

@@ -163,9 +163,14 @@ class Csc:
 
     async def sign(self, token: str, sad: str, credential_id: str, asked: "Hashes") -> list[str]:
         """One `signatures/signHash`: as many signatures as hashes, in their order, or CaAnswerUnknown."""
-        body: Json = {"credentialID": credential_id, "SAD": sad, "signAlgo": asked.sign_algorithm}
-        names = ("hash", "hashAlgo") if self._v1 else ("hashes", "hashAlgorithmOID")
-        body |= dict(zip(names, (asked.hashes, asked.hash_algorithm), strict=True))
+        hashes, algorithm = ("hash", "hashAlgo") if self._v1 else ("hashes", "hashAlgorithmOID")
+        body: Json = {
+            "credentialID": credential_id,
+            "SAD": sad,
+            "signAlgo": asked.sign_algorithm,
+            hashes: asked.hashes,
+            algorithm: asked.hash_algorithm,
+        }
         if asked.params:
             body["signAlgoParams"] = asked.params
         made = (await self._call("signatures/signHash", token, body)).body.get("signatures")

@@ -3,9 +3,14 @@ from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sqlalchemy import text
 
 from contracts import CaAccessWithdrawn
+from observability import tracer
 
 pytestmark = pytest.mark.integration
 SIGN, AUTHORIZE, TOKEN = "csc/v2/signatures/signHash", "csc/v2/credentials/authorize", "oauth2/token"
@@ -307,3 +312,16 @@ async def test_what_fills_several_calls_to_a_ca_has_them_under_way_together(conn
 async def test_of_items_that_were_refused_together_none_waits_for_another(connector, certificate):
     connector.ca.moods[SIGN].append((400, {"error": "invalid_request"}))
     assert await held_back(connector, certificate, [1] * 3, under_way=3) == (["signed"] * 3, [1] * 3)
+
+
+async def test_of_a_traced_call_only_the_items_whose_requests_are_traced_have_spans_at_the_ca(connector, certificate):
+    if not isinstance(trace.get_tracer_provider(), TracerProvider):
+        trace.set_tracer_provider(TracerProvider())
+    exporter = InMemorySpanExporter()
+    trace.get_tracer_provider().add_span_processor(SimpleSpanProcessor(exporter))
+    for traced in (True, False):
+        with tracer("a").start_as_current_span("a bulk call"):
+            assert (await connector.sign(certificate, traced=traced))["outcome"] == "signed"
+        names = [span.name for span in exporter.get_finished_spans()]
+        assert names.count("sign at the CA") == 1
+    exporter.shutdown()

@@ -173,6 +173,7 @@ class Signer:
 
     async def _asked_of_authority(self, permit: Permit, units: Units, order: Order) -> SignResult:
         """The connector's result, outcome `signed`; every other outcome is a refusal, with the units given back or charged."""
+        trace = None if left_out() else traceparent()
         item = SignItem(
             item_id=next(self._item_ids),
             certificate_id=permit.certificate.certificate_id,
@@ -180,9 +181,10 @@ class Signer:
             hashes=order.hashes,
             hash_algorithm_oid=order.algorithm.hash_oid,
             sign_algorithm_oid=order.algorithm.oid,
+            traced=trace is not None,
         )
         try:
-            result = await self._authority.asked(item, None if left_out() else traceparent())
+            result = await self._authority.asked(item, trace)
         except (CallNotSent, CallRefused) as fault:
             log.warning("the CA connector did not take a call", reason=str(fault))
             self._failed(units, AuthorityAway)

@@ -21,6 +21,7 @@ class SignItem(msgspec.Struct, frozen=True, omit_defaults=True):
     hash_algorithm_oid: str
     sign_algorithm_oid: str
     sign_algorithm_params: str | None = None  # base64 DER (RSASSA-PSS)
+    traced: bool = False
 
 
 class SignCall(msgspec.Struct, frozen=True):
