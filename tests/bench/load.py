@@ -3,23 +3,33 @@
 `python -m tests.bench.load ORDER MEASURED`: two JSON files, an `Order` that is read and a `Measured` that is written.
 """
 
-import asyncio
+import math
 import random
+import select
+import socket
 import ssl
 import sys
 import time
 from collections import deque
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from itertools import cycle
 from pathlib import Path
-from typing import cast
 
 import msgspec
 import psutil
-import uvloop
 from tests.bench.material import Material
 
 HANDSHAKES = 32
 SPARE_S = 20.0
+RECORD = 1 << 14  # bytes, the most that TLS has in one piece
+
+RSA_SHA256 = "1.2.840.113549.1.1.11"
+SHA256 = "2.16.840.1.101.3.4.2.1"
+DIGEST = 44  # characters of a SHA-256 digest in base64
+BETWEEN = '","'  # in a list of JSON
+CLOSING = '"]}'
+PICKS = 200  # different requests for each key
 
 
 class Client(msgspec.Struct):
@@ -64,59 +74,75 @@ class Measured(msgspec.Struct):
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
-class Connection(asyncio.Protocol):
+class Connection:
     """One keep-alive connection; one request at a time."""
 
-    def __init__(self, load: "Load", client: Client) -> None:
-        self._load, self._client = load, client
-        self._transport: asyncio.Transport | None = None
+    def __init__(self, order: Order, client: Client) -> None:
+        body = f'{{"credentialID":"{client.credential}","signAlgo":"{RSA_SHA256}","hashAlgorithmOID":"{SHA256}","hashes":["'
+        length = len(body) + order.hashes * (DIGEST + len(BETWEEN)) - len(BETWEEN) + len(CLOSING)
         self._head = (
-            f"POST /csc/v2/signatures/signHash HTTP/1.1\r\nHost: {load.order.host}:{load.order.port}\r\n"
-            f"Authorization: Bearer {client.token}\r\nContent-Type: application/json\r\nContent-Length: "
+            f"POST /csc/v2/signatures/signHash HTTP/1.1\r\nHost: {order.host}:{order.port}\r\n"
+            f"Authorization: Bearer {client.token}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {length}\r\n\r\n{body}"
         ).encode()
-        self._body = (
-            f'{{"credentialID":"{client.credential}","signAlgo":"1.2.840.113549.1.1.11",'
-            '"hashAlgorithmOID":"2.16.840.1.101.3.4.2.1","hashes":["'
-        ).encode()
-        self._answer = bytearray()
+        self._answer = b""
         self._expected = b""
-        self._sent = 0.0
-        self.open = self.answered = False
+        self.key = client.key
+        self.due = 0.0
+        self.answered = False
+        self.socket = socket.create_connection((order.host, order.port), timeout=SPARE_S)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if order.ca:
+            self.socket = _context(order.ca, client.pem).wrap_socket(self.socket)
+        self.socket.setblocking(False)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """asyncio's."""
-        self._transport, self.open = cast("asyncio.Transport", transport), True  # uvloop's is no subclass
+    @property
+    def under_way(self) -> bool:
+        """Whether an answer is awaited."""
+        return bool(self._expected)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """asyncio's."""
-        self.open = False
-        if self._expected:
-            self._load.answered(self, self._sent, ok=False, answer=b"the connection was closed")
+    def fire(self, due: float, asked: bytes, expected: bytes) -> None:
+        """Sends a request. `due` is when it should have been sent: a server that is late shall not hide its lateness.
 
-    def fire(self, due: float) -> None:
-        """Sends a request. `due` is when it should have been sent: a server that is late shall not hide its lateness."""
-        asked, self._expected = self._load.next_hashes(self._client.key)
-        body = self._body + asked + b'"]}'
-        self._sent = due
-        assert self._transport
-        self._transport.write(b"%s%d\r\n\r\n%s" % (self._head, len(body), body))
+        It goes in one piece, since it is far smaller than the empty buffer of a connection on which nothing is under way.
+        """
+        self.due, self._answer, self._expected = due, b"", expected
+        self.socket.send(self._head + asked)
 
-    def data_received(self, data: bytes) -> None:
-        """asyncio's. An answer is whole when as many bytes came as its head says."""
-        answer = self._answer
-        answer += data
-        end = answer.find(b"\r\n\r\n")
+    def take(self) -> bytes | None:
+        """What has come of the answer, if that is all of it: as many bytes as its head says. None while some is missing.
+
+        Raises OSError when the connection is closed.
+        """
+        while True:
+            try:
+                came = self.socket.recv(RECORD)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                return None
+            if not came:
+                raise ConnectionResetError("the connection was closed")
+            self._answer += came
+            if self._whole():
+                return self._answer
+
+    def _whole(self) -> bool:
+        end = self._answer.find(b"\r\n\r\n")
         if end < 0:
-            return
-        at = answer.lower().find(b"content-length:", 0, end)
-        length = int(answer[at + 15 : answer.index(b"\r\n", at)])
-        if len(answer) < end + 4 + length:
-            return
-        whole, self._answer = bytes(answer), bytearray()
-        self.answered = True
-        ok = whole.startswith(b"HTTP/1.1 200") and self._expected in whole
-        self._expected = b""
-        self._load.answered(self, self._sent, ok=ok, answer=whole)
+            return False
+        at = self._answer.lower().find(b"content-length:", 0, end)
+        return len(self._answer) >= end + 4 + int(self._answer[at + 15 : self._answer.index(b"\r\n", at)])
+
+    def ends(self, answer: bytes) -> bool:
+        """Ends the request that is under way, and says whether this is the answer to it."""
+        expected, self._expected = self._expected, b""
+        return answer.startswith(b"HTTP/1.1 200") and expected in answer
+
+
+def _picks(digests: list[str], signatures: list[str], hashes: int) -> list[tuple[bytes, bytes]]:
+    """So many hashes at a time as they end a request, and the signatures as they have to stand in the answer to it."""
+    rows = list(zip(digests, signatures, strict=True))
+    picked = [zip(*random.choices(rows, k=hashes), strict=True) for _ in range(PICKS)]
+    return [((BETWEEN.join(asked) + CLOSING).encode(), BETWEEN.join(expected).encode()) for asked, expected in picked]
 
 
 @cache
@@ -129,102 +155,120 @@ def _context(ca: str, pem: str) -> ssl.SSLContext:
 
 
 class Load:
-    """All connections and what is measured on them."""
+    """All connections and what is measured on them.
+
+    It runs beside what is measured, so it has no event loop but the kernel's: a request costs one send and what its answer
+    takes to be read.
+    """
 
     def __init__(self, order: Order) -> None:
         self.order = order
         material = Material.read(Path(order.material))
-        self._rows = [list(zip(material.digests, row, strict=True)) for row in material.signatures]
-        self._connections: list[Connection] = []
+        self._picks = [cycle(_picks(material.digests, row, order.hashes)) for row in material.signatures]
+        self._epoll = select.epoll()
+        self._open: dict[int, Connection] = {}
         self._idle: deque[Connection] = deque()
         self._owed: deque[float] = deque()
+        self._due = math.inf
         self._under_way = self._count = self._refused = 0
         self._first_refusal = ""
         self._latencies: list[float] = []
         self._measuring = self._stopping = False
 
-    def next_hashes(self, key: int) -> tuple[bytes, bytes]:
-        """The hashes of a request as they stand in its JSON, and the signatures as they have to stand in the answer's."""
-        picked = random.choices(self._rows[key], k=self.order.hashes)
-        return '","'.join(row[0] for row in picked).encode(), '","'.join(row[1] for row in picked).encode()
-
-    async def connect(self) -> None:
+    def connect(self) -> None:
         """Opens every connection."""
-        bound = asyncio.Semaphore(HANDSHAKES)
-        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(HANDSHAKES) as pool:
+            self._idle.extend(pool.map(partial(Connection, self.order), self.order.clients))
+        for connection in self._idle:
+            self._open[connection.socket.fileno()] = connection
+            self._epoll.register(connection.socket, select.EPOLLIN)
 
-        async def one(client: Client) -> None:
-            async with bound:
-                made = Connection(self, client)
-                context = _context(self.order.ca, client.pem) if self.order.ca else None
-                await loop.create_connection(lambda: made, self.order.host, self.order.port, ssl=context)
-                self._connections.append(made)
-                self._idle.append(made)
+    def _take(self, descriptor: int) -> None:
+        connection = self._open[descriptor]
+        try:
+            answer = connection.take()
+        except OSError as closed:
+            self._close(descriptor, str(closed))
+        else:
+            if answer is not None:
+                self._idle.append(connection)
+                self._ended(connection, answer)
 
-        await asyncio.gather(*(one(client) for client in self.order.clients))
+    def _close(self, descriptor: int, why: str) -> None:
+        connection = self._open.pop(descriptor)
+        connection.socket.close()
+        if connection.under_way:
+            self._ended(connection, why.encode())
+        else:
+            self._idle.remove(connection)
 
-    def answered(self, connection: Connection, sent: float, *, ok: bool, answer: bytes) -> None:
-        """One request came to its end."""
+    def _ended(self, connection: Connection, answer: bytes) -> None:
+        ok = connection.ends(answer)
+        connection.answered = True
         self._under_way -= 1
-        if connection.open:
-            self._idle.append(connection)
         if self._measuring:
             self._count += ok
-            self._latencies.append(time.perf_counter() - sent)
+            self._latencies.append(time.perf_counter() - connection.due)
         if not ok:
             self._refused += 1
             self._first_refusal = self._first_refusal or answer[-400:].decode("utf-8", "replace")
-        self._pump()
 
-    def _pump(self) -> None:
-        """As many requests as are owed, or as may be under way, over the connections in turn."""
+    def _send(self, now: float) -> None:
+        """As many requests as are owed, or as may be under way, over the connections in turn.
+
+        Owed is an open loop: requests come at their instants, whatever became of those before.
+        """
+        while self._due <= now:
+            self._owed.append(self._due)
+            self._due += random.expovariate(self.order.rate)
         if self.order.rate:
             while self._owed and self._idle:
                 self._fire(self._owed.popleft())
         elif not self._stopping:
             while self._idle and self._under_way < self.order.at_once:
-                self._fire(time.perf_counter())
+                self._fire(now)
 
     def _fire(self, due: float) -> None:
-        while self._idle:
-            connection = self._idle.popleft()
-            if connection.open:
-                self._under_way += 1
-                connection.fire(due)
-                return
+        connection = self._idle.popleft()
+        self._under_way += 1
+        descriptor = connection.socket.fileno()
+        try:
+            connection.fire(due, *next(self._picks[connection.key]))
+        except OSError as closed:
+            self._close(descriptor, str(closed))
 
-    async def _keep_owing(self) -> None:
-        """An open loop: requests come at their instants, whatever became of those before."""
-        due = time.perf_counter()
-        while not self._stopping:
-            now = time.perf_counter()
-            while due <= now:
-                self._owed.append(due)
-                due += random.expovariate(self.order.rate)
-            self._pump()
-            await asyncio.sleep(max(0.0005, due - time.perf_counter()))
+    def _go_on(self, seconds: float) -> None:
+        """Sends what is due and takes what comes, for so long.
 
-    async def run(self) -> Measured:
+        select waits to the microsecond, epoll to the millisecond; and of select's few descriptors the one of epoll is enough.
+        """
+        end = time.perf_counter() + seconds
+        while (now := time.perf_counter()) < end:
+            self._send(now)
+            wait = min(end, self._due) - time.perf_counter()
+            if select.select([self._epoll], [], [], max(0.0, wait))[0]:
+                for descriptor, _ in self._epoll.poll(0):
+                    self._take(descriptor)
+
+    def run(self) -> Measured:
         """Connects, warms up, measures."""
-        await self.connect()
-        owing = asyncio.create_task(self._keep_owing()) if self.order.rate else None
-        self._pump()
-        await asyncio.sleep(self.order.warm_s)
-        while self.order.each_once and any(each.open and not each.answered for each in self._connections):
-            await asyncio.sleep(0.1)
+        self.connect()
+        if self.order.rate:
+            self._due = time.perf_counter()
+        self._go_on(self.order.warm_s)
+        while self.order.each_once and not all(each.answered for each in self._open.values()):
+            self._go_on(0.1)
         process = psutil.Process(self.order.pid) if self.order.pid else None
         begun, cpu = time.perf_counter(), _cpu(process)
         self._measuring = True
-        await asyncio.sleep(self.order.seconds)
+        self._go_on(self.order.seconds)
         self._measuring = False
         wall, cpu = time.perf_counter() - begun, _cpu(process) - cpu
-        self._stopping = True
+        self._stopping, self._due = True, math.inf
         self._owed.clear()
         deadline = time.monotonic() + SPARE_S
         while self._under_way and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
-        if owing:
-            owing.cancel()
+            self._go_on(0.02)
         sample = random.sample(self._latencies, min(20_000, len(self._latencies)))
         return Measured(self._count, wall, cpu, self._refused, self._first_refusal, sample)
 
@@ -236,9 +280,7 @@ def _cpu(process: psutil.Process | None) -> float:
 def main() -> None:
     """See the module."""
     order = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Order)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        measured = runner.run(Load(order).run())
-    Path(sys.argv[2]).write_bytes(msgspec.json.encode(measured))
+    Path(sys.argv[2]).write_bytes(msgspec.json.encode(Load(order).run()))
 
 
 if __name__ == "__main__":
