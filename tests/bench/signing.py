@@ -142,15 +142,15 @@ async def quiet(*processes: Running) -> None:
             return
 
 
-async def compared(bed: Bed, name: str, bar: float, *, hashes: int = 1, rounds: int = ROUNDS) -> tuple[Figure, float]:
+async def compared(bed: Bed, name: str, bar: float, *, hashes: int = 1, each_once: bool = False) -> tuple[Figure, float]:
     """Signatures per CPU second of the gateway ÷ those of the floor, measured in turn; and its requests a second by the clock.
 
     Both are medians of the rounds.
     """
     pairs = []
-    for _ in range(rounds):
-        floor = await bed.measured("floor", hashes=hashes, seconds=3.0, at_once=AT_ONCE)
-        gateway = await bed.measured("gateway", hashes=hashes, at_once=AT_ONCE)
+    for _ in range(ROUNDS):
+        floor = await bed.measured("floor", hashes=hashes, seconds=3.0, at_once=AT_ONCE, each_once=each_once)
+        gateway = await bed.measured("gateway", hashes=hashes, at_once=AT_ONCE, each_once=each_once)
         pairs.append((floor, gateway))
         bed.platform.say(f"  {name}: {_per_cpu(gateway):.0f}/{_per_cpu(floor):.0f} requests per CPU second")
     ratio = statistics.median(_per_cpu(gateway) / _per_cpu(floor) for floor, gateway in pairs)
