@@ -1,3 +1,4 @@
+import asyncio
 from types import SimpleNamespace
 from uuid import uuid4
 
@@ -14,5 +15,5 @@ async def test_whatever_goes_wrong_everybody_who_waits_is_told_that_nothing_is_k
     fence = Fence(SimpleNamespace(connect=connect), SimpleNamespace())
     for _ in range(2):
         with pytest.raises(FenceUnknown):
-            await fence.look([(uuid4(), 1), (uuid4(), 1)])
+            await asyncio.gather(fence.look(uuid4(), [1]), fence.look(uuid4(), [1, 2]))
     await fence.close()

@@ -76,17 +76,21 @@ class Reply:
         self.abandoned = False
         self._left = count
         self._ready: list[SignResult] = []
-        self._news = asyncio.Event()
+        self._news: asyncio.Future[None] | None = None  # somebody waits for it
 
     def add(self, result: SignResult) -> None:
         """One item's end."""
         self._ready.append(result)
-        self._news.set()
+        self._tell()
 
     def abandon(self) -> None:
         """Nobody waits any more: what was not sent to its CA yet need not be."""
         self.abandoned = True
-        self._news.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
 
     @property
     def done(self) -> bool:
@@ -95,8 +99,9 @@ class Reply:
 
     async def lines(self) -> bytes:
         """The lines that are known and were not handed on, as soon as there is one."""
-        await self._news.wait()
-        self._news.clear()
+        if not self._ready and not self.abandoned:
+            self._news = asyncio.get_running_loop().create_future()
+            await self._news
         ready, self._ready = self._ready, []
         self._left -= len(ready)
         return _RESULTS.encode_lines(ready)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ca_connector.activation import ActivationData, hashes_per_call
 from ca_connector.breaker import Breaker
 from ca_connector.csc import CaBusy, CscRefused, Hashes, TokenRefused
-from ca_connector.fence import Fence, FenceUnknown
+from ca_connector.fence import Fence, FenceUnknown, Standings
 from ca_connector.lanes import Lane, Waiting
 from ca_connector.outbound import CaAnswerUnknown, CaNotReached
 from ca_connector.parts import Ca, Parts
@@ -97,7 +97,9 @@ class Calls:
         while judged := await self._judged(attempt):
             ca, access = judged
             try:
-                if await self._ready(attempt, ca, access) and await self._signed(attempt, ca, access):
+                if not self._ready(attempt, ca, access):
+                    await self._fetch(attempt, ca, access)  # which takes time: the fence is judged again
+                elif await self._signed(attempt, ca, access):
                     return
             except TokenRefused:
                 self._activation.drop(access.certificate_id)
@@ -121,49 +123,51 @@ class Calls:
 
         What a profile says of signing never changes, so it is read once; that takes time, after which the fence is judged again.
         """
-        while access := await self._permitted(attempt):
+        certificate_id = attempt.lane.key[0]
+        while True:
+            found = await self._fence.look(certificate_id, {item.item.epoch for item in attempt.items})
+            attempt.items = self._permitted(attempt.items, found)
+            if not attempt.items:
+                return None
+            access = self._fence.access(certificate_id)
+            if access is None:
+                raise FenceUnknown("an epoch stands without an access")
             authority_id = access.certificate_authority_id
             if reason := self._breaker.reason(authority_id):
                 raise NothingSigned("ca-unavailable", reason)
             if ca := self._cas.get(authority_id):
                 return ca, access
             self._cas[authority_id] = await self._parts.ca(authority_id)
-        return None
 
-    async def _permitted(self, attempt: Attempt) -> Access | None:
-        """The access at this instant; the items of epochs that are over are refused. None when no item is left."""
-        certificate_id = attempt.lane.key[0]
-        found = await self._fence.look({(certificate_id, item.item.epoch) for item in attempt.items})
+    def _permitted(self, items: list[Waiting], found: Standings) -> list[Waiting]:
+        """Those whose epoch is not over at this instant; the others are refused."""
         now, left = self._parts.clock(), []
-        for item in attempt.items:
-            standing = found.get((certificate_id, item.item.epoch))
+        for item in items:
+            standing = found.get(item.item.epoch)
             over = standing.over(now) if standing else "certificate-unknown"
             if over:
                 item.refused(over, "this grant is over")
             else:
                 left.append(item)
-        attempt.items = left
-        if not left:
-            return None
-        access = self._fence.access(certificate_id)
-        if access is None:
-            raise FenceUnknown("an epoch stands without an access")
-        return access
+        return left
 
-    async def _ready(self, attempt: Attempt, ca: Ca, access: Access) -> bool:
-        """Whether token and SAD were in hand; where something had to be fetched for it, the fence is judged again."""
+    def _ready(self, attempt: Attempt, ca: Ca, access: Access) -> bool:
+        """Whether token and SAD are in hand."""
+        if access.token_version != attempt.new_token and not self._tokens.good(access, attempt.refused_token):
+            return False
+        if attempt.sad is None:
+            attempt.sad = self._in_hand(ca, access, attempt)
+        return attempt.sad is not None
+
+    async def _fetch(self, attempt: Attempt, ca: Ca, access: Access) -> None:
+        """What was not in hand: the token first, since a SAD is asked for with it."""
         if access.token_version != attempt.new_token and not self._tokens.good(access, attempt.refused_token):
             # Its client secret may have been changed meanwhile, by another instance too.
             fresh = await self._parts.ca(access.certificate_authority_id)
             new = await self._tokens.refreshed(fresh, access.certificate_id, attempt.refused_token)
             attempt.new_token = new.token_version
-            return False
-        if attempt.sad is None:
-            attempt.sad = self._in_hand(ca, access, attempt)
-        if attempt.sad is None:
+        else:
             attempt.sad = await self._fetched(attempt, ca, access)
-            return False
-        return True
 
     def _in_hand(self, ca: Ca, access: Access, attempt: Attempt) -> str | None:
         if ca.profile.signing == "implicit":

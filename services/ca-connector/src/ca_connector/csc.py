@@ -1,7 +1,7 @@
 """The CSC client, v2.0.0.2 and v1.0.4 by the profile's dialect. It says plainly what became of each call."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ca_connector.outbound import Answer, CaAnswerUnknown, CaNotReached, Json, Outbound
 
@@ -65,18 +65,10 @@ class Csc:
 
     def __init__(self, outbound: Outbound, base: str, dialect: Literal["csc-v2", "csc-v1"]) -> None:
         self._outbound, self._base, self._v1 = outbound, base, dialect == "csc-v1"
+        self._sign_url = f"{base}/signatures/signHash"
 
     async def _call(self, path: str, token: str, body: Json) -> Answer:
-        answer = await self._outbound.json(f"{self._base}/{path}", body, token)
-        if answer.status == 401:
-            raise TokenRefused(answer.error or "401")
-        if answer.status == 429 and (answer.retry_after is not None or answer.error):
-            raise CaBusy(DEFAULT_PAUSE_S if answer.retry_after is None else answer.retry_after)
-        if 400 <= answer.status < 500 and answer.status != 429 and answer.error:
-            raise CscRefused(answer.error, answer.description)
-        if answer.status not in {200, 201, 204}:
-            raise CaAnswerUnknown(f"the CA answered {answer.status}")
-        return answer
+        return _done(await self._outbound.json(f"{self._base}/{path}", body, token))
 
     async def credential_ids(self, token: str) -> list[str]:
         """Every credential of the account, at most fifty."""
@@ -173,20 +165,32 @@ class Csc:
         }
         if asked.params:
             body["signAlgoParams"] = asked.params
-        made = (await self._call("signatures/signHash", token, body)).body.get("signatures")
+        made = _done(await self._outbound.json(self._sign_url, body, token)).body.get("signatures")
         if not isinstance(made, list) or len(made) != len(asked.hashes) or not all(isinstance(each, str) for each in made):
             raise CaAnswerUnknown("signHash answered another number of signatures than hashes")
         return made
 
 
-@dataclass(frozen=True)
-class Hashes:
+class Hashes(NamedTuple):
     """What is to be signed in one call: base64 digests and the OIDs."""
 
     hashes: list[str]
     hash_algorithm: str
     sign_algorithm: str
     params: str | None = None
+
+
+def _done(answer: Answer) -> Answer:
+    """An answer that says the CA did what it was asked. Raises TokenRefused, CaBusy, CscRefused or CaAnswerUnknown."""
+    if answer.status == 401:
+        raise TokenRefused(answer.error or "401")
+    if answer.status == 429 and (answer.retry_after is not None or answer.error):
+        raise CaBusy(DEFAULT_PAUSE_S if answer.retry_after is None else answer.retry_after)
+    if 400 <= answer.status < 500 and answer.status != 429 and answer.error:
+        raise CscRefused(answer.error, answer.description)
+    if answer.status not in {200, 201, 204}:
+        raise CaAnswerUnknown(f"the CA answered {answer.status}")
+    return answer
 
 
 def _object(body: Json, name: str) -> dict[str, Any]:

@@ -6,10 +6,10 @@ by whichever instance.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from ca_connector.parts import Parts
 from ca_connector.sealing import SealBroken
 from ca_connector.storage.access import Access
-from ca_connector.storage.standing import Key, Standings, accesses, standings
+from ca_connector.storage.standing import Key, Standing, accesses, standings
 from observability import get_logger
 
 log = get_logger(__name__)
@@ -34,6 +34,22 @@ class FenceUnknown(Exception):
     """The database does not say how the epochs stand, so nothing is signed."""
 
 
+Standings = dict[int, Standing]
+"""Of one certificate, by epoch."""
+
+
+class Question(NamedTuple):
+    """Somebody who waits to hear how epochs of a certificate stand."""
+
+    certificate_id: UUID
+    epochs: Collection[int]
+    answer: "asyncio.Future[Standings]"
+
+    def awaited(self) -> bool:
+        """Whether its caller was not cancelled meanwhile."""
+        return not self.answer.done()
+
+
 @dataclass
 class Fence:
     """Asks how epochs stand, one query at a time."""
@@ -41,7 +57,7 @@ class Fence:
     engine: AsyncEngine
     parts: Parts
     _held: dict[UUID, Access | SealBroken] = field(default_factory=dict)
-    _asked: list[tuple[Collection[Key], asyncio.Future[Standings]]] = field(default_factory=list)
+    _asked: list[Question] = field(default_factory=list)
     _asking: asyncio.Task[None] | None = None
     _connection: AsyncConnection | None = None
     _driver: Any = None  # what is under that connection: SQLAlchemy's way to it costs more than the query
@@ -52,14 +68,14 @@ class Fence:
             await asyncio.wait([self._asking], timeout=QUERY_S)
         await self._forget()
 
-    async def look(self, keys: Collection[Key]) -> Standings:
+    def look(self, certificate_id: UUID, epochs: Collection[int]) -> "asyncio.Future[Standings]":
         """How these stand at an instant after this call. An epoch never assigned is missing. Raises FenceUnknown."""
         # One for each caller: one that is cancelled must not take the answer from the others.
-        answer: asyncio.Future[Standings] = asyncio.get_running_loop().create_future()
-        self._asked.append((keys, answer))
+        question = Question(certificate_id, epochs, asyncio.get_running_loop().create_future())
+        self._asked.append(question)
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask())
-        return await answer
+        return question.answer
 
     def access(self, certificate_id: UUID) -> Access | None:
         """The access as of the last look; None where there never was one. Raises SealBroken."""
@@ -71,24 +87,23 @@ class Fence:
     async def _ask(self) -> None:
         while self._asked:
             asked, self._asked = self._asked, []
-            waiting = [answer for _, answer in asked]
             try:
-                found = await self._read({key for keys, _ in asked for key in keys})
+                found = iter(await self._read([(each.certificate_id, epoch) for each in asked for epoch in each.epochs]))
+                answers = [{epoch: standing for epoch in each.epochs if (standing := next(found))} for each in asked]
             except Exception as fault:  # whatever it is: nobody may wait for ever
                 if not isinstance(fault, AWAY):
                     log.exception("the fence failed on our side")
-                for answer in filter(_awaited, waiting):
-                    answer.set_exception(FenceUnknown(f"the database does not answer ({type(fault).__name__})"))
+                for each in filter(Question.awaited, asked):
+                    each.answer.set_exception(FenceUnknown(f"the database does not answer ({type(fault).__name__})"))
             else:
-                for answer in filter(_awaited, waiting):
-                    answer.set_result(found)
+                for each, answer in zip(asked, answers, strict=True):
+                    if each.awaited():
+                        each.answer.set_result(answer)
         self._asking = None
 
-    async def _read(self, keys: Collection[Key]) -> Standings:
+    async def _read(self, keys: Sequence[Key]) -> list[Standing | None]:
         found = await self._standings(keys)
-        changed = {
-            certificate_id for (certificate_id, _), each in found.items() if self._version(certificate_id) != each.token_version
-        }
+        changed = {key[0] for key, each in zip(keys, found, strict=True) if each and self._version(key[0]) != each.token_version}
         if changed:
             async with self.parts.sessions() as session:
                 read = await accesses(session, changed, self.parts.sealer)
@@ -101,7 +116,7 @@ class Fence:
         held = self._held.get(certificate_id)
         return held.token_version if isinstance(held, Access) else None
 
-    async def _standings(self, keys: Collection[Key]) -> Standings:
+    async def _standings(self, keys: Sequence[Key]) -> list[Standing | None]:
         """On a connection that is kept; one that was dropped meanwhile is made anew, since asking twice changes nothing."""
         try:
             return await standings(await self._connected(), keys, timeout_s=QUERY_S)
@@ -126,8 +141,3 @@ class Fence:
                 await connection.invalidate()
             with suppress(*AWAY):
                 await connection.close()
-
-
-def _awaited(answer: "asyncio.Future[Standings]") -> bool:
-    """Whether its caller was not cancelled meanwhile."""
-    return not answer.done()

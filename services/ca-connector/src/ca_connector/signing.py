@@ -12,6 +12,7 @@ from ca_connector.bulk import Reply, SignItem
 from ca_connector.calling import NOT_SENT, Calls
 from ca_connector.fence import Fence
 from ca_connector.lanes import Lane, LaneKey, Waiting
+from ca_connector.sealing import SealBroken
 from ca_connector.storage.access import Access
 from hosting import boottime
 
@@ -57,11 +58,12 @@ class Signing:
         """Call after call, until nothing waits in the lane."""
         try:
             while lane.waiting:
-                known = await self._known(lane)
+                known = self._known(lane) or await self._looked_for(lane)
                 turns = self._turns[known.certificate_authority_id if known else None]
                 if await _turn(turns):
                     try:
-                        await self._one_turn(lane, hashes_per_call(known) if known else MAX_HASHES_PER_CALL)
+                        if items := self._taken(lane, hashes_per_call(known) if known else MAX_HASHES_PER_CALL):
+                            await self._calls.call(lane, items)
                     finally:
                         turns.release()
                 lane.shed(_too_long_ago())
@@ -69,20 +71,24 @@ class Signing:
             if lane.came_back():
                 self._lanes.pop(lane.key, None)
 
-    async def _one_turn(self, lane: Lane, step: int) -> None:
+    def _taken(self, lane: Lane, step: int) -> list[Waiting]:
+        """The items of one call."""
         lane.shed(_too_long_ago())
         items = lane.take(step)
         if lane.waiting and lane.wants_another(self._calls_per_lane):
             self._set_out(lane)  # for what this call does not take: nobody new may come to ask for it
-        if items:
-            await self._calls.call(lane, items)
+        return items
 
-    async def _known(self, lane: Lane) -> Access | None:
-        """The access as last seen, which says whose turn it is and how much one call takes; looked for where it never was."""
-        with suppress(*NOT_SENT):  # the call looks again, and says to those who wait what is wrong
-            if known := self._fence.access(lane.key[0]):
-                return known
-            await self._fence.look([(lane.key[0], lane.waiting[0].item.epoch)])
+    def _known(self, lane: Lane) -> Access | None:
+        """The access as last seen, which says whose turn it is and how much one call takes."""
+        with suppress(SealBroken):  # the call looks again, and says to those who wait what is wrong
+            return self._fence.access(lane.key[0])
+        return None
+
+    async def _looked_for(self, lane: Lane) -> Access | None:
+        """The access that was never seen yet."""
+        with suppress(*NOT_SENT):  # as above
+            await self._fence.look(lane.key[0], [lane.waiting[0].item.epoch])
             return self._fence.access(lane.key[0])
         return None
 

@@ -1,9 +1,8 @@
 """How epochs and accesses stand, many at once: what the fence and the cache of accesses are judged by."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import sqlalchemy as sa
@@ -17,15 +16,14 @@ Key = tuple[UUID, int]
 """Certificate id and epoch."""
 
 STANDING = """
-    SELECT e.certificate_id, e.epoch, e.expires_at, e.withdrawn_at IS NOT NULL AS withdrawn, a.token_version
-    FROM unnest($1::uuid[], $2::int[]) AS asked (certificate_id, epoch)
+    SELECT asked.place, e.expires_at, e.withdrawn_at IS NOT NULL AS withdrawn, a.token_version
+    FROM unnest($1::uuid[], $2::int[]) WITH ORDINALITY AS asked (certificate_id, epoch, place)
     JOIN epoch e USING (certificate_id, epoch)
     JOIN ca_access a USING (certificate_id)
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """One epoch, and which version of its certificate's access is the newest."""
 
     expires_at: datetime
@@ -39,13 +37,13 @@ class Standing:
         return "epoch-over" if now >= self.expires_at else None
 
 
-Standings = dict[Key, Standing]
-
-
-async def standings(driver: Any, keys: Collection[Key], *, timeout_s: float) -> Standings:
-    """One statement and one round trip on an asyncpg connection. Epochs never assigned are left out."""
+async def standings(driver: Any, keys: Sequence[Key], *, timeout_s: float) -> list[Standing | None]:
+    """Each key's, in their order, by one round trip on an asyncpg connection; None of an epoch never assigned."""
     rows = await driver.fetch(STANDING, [key[0] for key in keys], [key[1] for key in keys], timeout=timeout_s)
-    return {(row[0], row[1]): Standing(row[2], row[3], row[4]) for row in rows}
+    found: list[Standing | None] = [None] * len(keys)
+    for place, *standing in rows:
+        found[place - 1] = Standing(*standing)
+    return found
 
 
 async def accesses(session: AsyncSession, ids: Collection[UUID], sealer: Sealer) -> dict[UUID, Access | SealBroken]:
