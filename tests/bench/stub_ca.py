@@ -5,20 +5,20 @@ beforehand; `sign` makes them with the real keys. Credential `cred-N` has key N 
 and forgets the seconds that each signHash took here, so that a latency can be measured without them. Traces may be sent here too.
 """
 
+import asyncio
 import base64
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import msgspec
-import uvicorn
+import uvloop
+from httptools import HttpRequestParser
 from tests.bench.material import Material, signature
 
-from hosting.request_head import BoundedHead
-
-JSON = [(b"content-type", b"application/json")]
+TRACED = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+ANSWERED = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 
 
 class Asked(msgspec.Struct, rename={"credential_id": "credentialID"}):
@@ -29,7 +29,7 @@ class Asked(msgspec.Struct, rename={"credential_id": "credentialID"}):
 
 
 class StubCa:
-    """The ASGI application."""
+    """What the authority answers, whoever asks."""
 
     def __init__(self, material: Material, origin: str, *, replay: bool) -> None:
         self._origin, self._replay = origin, replay
@@ -40,37 +40,27 @@ class StubCa:
         self.times: list[float] = []
         self.signed = 0
 
-    async def __call__(self, scope: Any, receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
-        begun = time.perf_counter()
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body, more = body + message.get("body", b""), message.get("more_body", False)
-        path = scope["path"]
-        if path == "/v1/traces":
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
-            await send({"type": "http.response.body", "body": b""})
-            return
-        answered = self._encode(self._answer(path, body))
-        await send({"type": "http.response.start", "status": 200, "headers": [*JSON, (b"content-length", b"%d" % len(answered))]})
-        await send({"type": "http.response.body", "body": answered})
-        if path.endswith("signHash"):
-            self.times.append(time.perf_counter() - begun)
+    def answer(self, path: bytes, body: bytes) -> bytes:
+        """A whole HTTP response."""
+        if path == b"/v1/traces":
+            return TRACED
+        told = self._encode(self._told(path, body))
+        return ANSWERED % (len(told), told)
 
-    def _answer(self, path: str, body: bytes) -> object:
-        if path.endswith("/signatures/signHash"):
+    def _told(self, path: bytes, body: bytes) -> object:
+        if path.endswith(b"/signatures/signHash"):
             asked = self._asked.decode(body)
             self.signed += len(asked.hashes)
             key = int(asked.credential_id.rpartition("-")[2]) % len(self._keys)
             if self._replay:
                 return {"signatures": [self._known[key][value] for value in asked.hashes]}
             return {"signatures": [signature(self._keys[key], base64.b64decode(value)) for value in asked.hashes]}
-        if path.endswith("/credentials/authorize"):
+        if path.endswith(b"/credentials/authorize"):
             return {"SAD": "sad", "expiresIn": 3_600}
-        if path == "/times":
+        if path == b"/times":
             told, self.times = {"seconds": self.times, "signed": self.signed}, []
             return told
-        if path.endswith("/token"):
+        if path.endswith(b"/token"):
             return {"access_token": "at", "refresh_token": "rt", "token_type": "Bearer", "expires_in": 86_400}
         return {
             "issuer": self._origin,
@@ -79,11 +69,60 @@ class StubCa:
         }
 
 
+class Exchanges(asyncio.Protocol):
+    """One keep-alive connection. A request that cannot be read or answered is told on stderr by the loop, which ends it."""
+
+    def __init__(self, ca: StubCa) -> None:
+        self._ca = ca
+        self._parser = HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._url = self._body = b""
+        self._begun = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio's."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio's."""
+        self._parser.feed_data(data)
+
+    def on_message_begin(self) -> None:
+        """The parser's."""
+        self._begun = time.perf_counter()
+        self._url = self._body = b""
+
+    def on_url(self, url: bytes) -> None:
+        """The parser's; maybe in pieces."""
+        self._url += url
+
+    def on_body(self, body: bytes) -> None:
+        """The parser's; maybe in pieces."""
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        """The parser's. It answers at once, so that what is pipelined is answered in turn."""
+        assert self._transport
+        path = self._url.partition(b"?")[0]
+        self._transport.write(self._ca.answer(path, self._body))
+        if path.endswith(b"signHash"):
+            self._ca.times.append(time.perf_counter() - self._begun)
+        if not self._parser.should_keep_alive():
+            self._transport.close()
+
+
+async def serve(ca: StubCa, port: int) -> None:
+    """Until the process is ended."""
+    server = await asyncio.get_running_loop().create_server(lambda: Exchanges(ca), "127.0.0.1", port)
+    await server.serve_forever()
+
+
 def main() -> None:
     """See the module."""
     port, material, mode = int(sys.argv[1]), Material.read(Path(sys.argv[2])), sys.argv[3]
-    app = StubCa(material, f"http://127.0.0.1:{port}", replay=mode == "replay")
-    uvicorn.run(app, host="127.0.0.1", port=port, lifespan="off", access_log=False, log_level="warning", http=BoundedHead)
+    ca = StubCa(material, f"http://127.0.0.1:{port}", replay=mode == "replay")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(ca, port))
 
 
 if __name__ == "__main__":
