@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -29,7 +30,7 @@ from observability import get_logger
 log = get_logger(__name__)
 
 BATCH = 500
-POLL_MS = 50
+POLL_MS = 1_000  # records end a poll at once; what it notices at its end is that it shall stop
 GATHERED_BYTES = 262_144  # about as much as `BATCH` records are
 WATCH_S = 1.0
 SILENT_S = 10.0
@@ -164,8 +165,6 @@ class Hearing:
             group_id=self._group,
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.MANUAL,
-            max_records=BATCH,
-            batch_timeout_ms=POLL_MS,
             fetch_max_wait_ms=self._longest_wait_ms,
             fetch_min_bytes=self._enough_bytes,
             session_timeout_ms=6_000,
@@ -181,6 +180,7 @@ class Hearing:
             await self._take(subscriber.consumer, records)
 
         subscriber(on_records)
+        subscriber.get_msg = _polled  # type: ignore[method-assign] # its own sleeps after each empty poll, with records waiting
         return subscriber
 
     async def _take(self, consumer: AIOKafkaConsumer, records: Sequence[Incoming]) -> None:
@@ -251,6 +251,11 @@ class Hearing:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return
+
+
+async def _polled(consumer: AIOKafkaConsumer) -> Any:
+    by_partition = await consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH)
+    return tuple(chain.from_iterable(by_partition.values()))
 
 
 async def _as_it_came(records: Any) -> KafkaMessage:
