@@ -17,7 +17,7 @@ from observability import get_logger
 
 log = get_logger(__name__)
 
-GATHERS_MS = 200  # nothing waits for a count but the expiry of a grant that is used up
+GATHERS_MS = 500  # a grant's rows are read and written once a batch; only the expiry of a grant that is used up waits for a count
 LARGEST = 2**63 - 1
 LARGEST_EPOCH = 2**31 - 1
 LONGEST_WARNING_S = 100 * 366 * 86_400
