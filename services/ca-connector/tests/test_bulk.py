@@ -114,6 +114,18 @@ async def test_each_result_is_handed_on_when_it_is_known_and_not_before():
     assert reply.done
 
 
+async def test_what_becomes_known_at_once_is_handed_on_together_and_waits_for_nothing_else():
+    reply = Reply(3)
+    waiting = asyncio.create_task(reply.lines())
+    for outcome in ("signed", "refused", "unknown"):
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        reply.add(SignResult(uuid4(), outcome))
+    await asyncio.sleep(0)  # no timer could have ended by now
+    assert [json.loads(line)["outcome"] for line in waiting.result().splitlines()] == ["signed", "refused", "unknown"]
+    assert reply.done
+
+
 async def test_what_was_abandoned_is_done():
     reply = Reply(2)
     waiting = asyncio.create_task(reply.lines())

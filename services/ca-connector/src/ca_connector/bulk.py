@@ -14,6 +14,7 @@ from msgspec import Meta
 from observability import sampled
 
 NDJSON = "application/x-ndjson"
+TOGETHER_S = 0.001
 
 
 class SignItem(msgspec.Struct, frozen=True):
@@ -69,7 +70,10 @@ def read(body: bytes) -> SignCall:
 
 
 class Reply:
-    """The results of one bulk call, handed on as they come, each once."""
+    """The results of one bulk call, handed on as they come, each once.
+
+    What comes within `TOGETHER_S` of the first goes with it: a part of an answer costs both sides as much as half an item.
+    """
 
     def __init__(self, count: int) -> None:
         self.origin = sampled()
@@ -77,11 +81,15 @@ class Reply:
         self._left = count
         self._ready: list[SignResult] = []
         self._news: asyncio.Future[None] | None = None  # somebody waits for it
+        self._soon: asyncio.TimerHandle | None = None
 
     def add(self, result: SignResult) -> None:
         """One item's end."""
         self._ready.append(result)
-        self._tell()
+        if len(self._ready) == self._left:
+            self._tell()
+        elif self._news is not None and self._soon is None:
+            self._soon = self._news.get_loop().call_later(TOGETHER_S, self._tell)
 
     def abandon(self) -> None:
         """Nobody waits any more: what was not sent to its CA yet need not be."""
@@ -89,6 +97,9 @@ class Reply:
         self._tell()
 
     def _tell(self) -> None:
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
         if self._news is not None and not self._news.done():
             self._news.set_result(None)
 

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from ca_connector import signing
 from contracts import CaAccessWithdrawn
+from hosting.whole_answers import AnswersWhole
 
 pytestmark = pytest.mark.integration
 SIGN, TOKEN = "csc/v2/signatures/signHash", "oauth2/token"
@@ -43,6 +44,7 @@ class Gateway:
 
     def __init__(self, connector, url, session):
         self.connector, self.url, self.session = connector, url, session
+        self.length = None  # of the answer that is being read, where it came as a whole
 
     @asynccontextmanager
     async def call(self, *items):
@@ -53,6 +55,7 @@ class Gateway:
         url = f"{self.url}/internal/v1/signatures"
         async with self.session.post(url, json={"items": items}, headers=headers) as answer:
             assert (answer.status, answer.content_type) == (200, "application/x-ndjson")
+            self.length = answer.content_length
             yield answer.content
 
     async def sign(self, *items):
@@ -69,7 +72,7 @@ async def served():
     running = []
 
     async def serve(connector):
-        config = uvicorn.Config(connector.routes, port=0, log_config=None, lifespan="off", http="httptools")
+        config = uvicorn.Config(connector.routes, port=0, log_config=None, lifespan="off", http=AnswersWhole)
         server = uvicorn.Server(config)
         server.capture_signals = nullcontext
         task = asyncio.create_task(server.serve())
@@ -125,6 +128,18 @@ async def behind(gateway, certificate, ca):
     yield wait
     for task in first:
         assert (await task)["outcome"] == "signed"
+
+
+async def test_what_is_known_at_once_is_answered_as_a_whole_and_what_is_not_in_parts(gateway, certificate, other_certificate, ca):
+    ca.held_back["SEAL-2"] = asyncio.Event()
+    async with gateway.call(an_item(certificate)) as lines:
+        assert json.loads(await lines.read())["outcome"] == "signed"
+        assert lines.total_bytes == gateway.length
+    async with gateway.call(an_item(certificate), an_item(other_certificate)) as lines:
+        assert gateway.length is None
+        assert json.loads(await lines.readline())["outcome"] == "signed"
+        ca.held_back["SEAL-2"].set()
+        assert json.loads(await lines.read())["outcome"] == "signed"
 
 
 async def test_what_waits_behind_a_call_goes_together_in_the_next_and_each_gets_its_own(behind, certificate, ca):

@@ -9,15 +9,13 @@ from ca_connector.bulk import NDJSON, CallUnreadable, Reply, read
 from ca_connector.signing import Signing
 from hosting.problems import COMMON_REFUSALS, BodyTooLarge, problem
 from hosting.service_tokens import CallerNotAllowed, CallerUnknown, TokenVerifier
+from hosting.whole_answers import EXTENSION, Whole
 
 PATH = "/internal/v1/signatures"
 GATEWAY = "signing-gateway"
 QUICK_S = 0.02  # most calls are over by then: whether the gateway still waits is watched from then on
-START = {
-    "type": "http.response.start",
-    "status": 200,
-    "headers": [(b"content-type", NDJSON.encode()), (b"cache-control", b"no-store")],
-}
+HEADERS = [(b"content-type", NDJSON.encode()), (b"cache-control", b"no-store")]
+START = {"type": "http.response.start", "status": 200, "headers": HEADERS}
 
 
 class Signatures:
@@ -47,7 +45,7 @@ class Signatures:
             return
         reply = Reply(len(call.items))
         self._signing.take(call.items, reply)
-        await _stream(reply, receive, send)
+        await _stream(reply, scope, receive, send)
 
     def _check(self, authorization: bytes | None) -> None:
         caller = self._verifier.verify(authorization.decode("latin-1") if authorization else None)
@@ -71,8 +69,9 @@ def _unreadable(fault: CallUnreadable) -> Response:
     return problem(422, "invalid-input", str(fault), errors=[{"field": fault.field, "rule": fault.rule}])
 
 
-async def _stream(reply: Reply, receive: Receive, send: Send) -> None:
-    """Lines as they come, each flushed; ends early when the gateway goes away."""
+async def _stream(reply: Reply, scope: Scope, receive: Receive, send: Send) -> None:
+    """Lines as they come, each flushed; ends early when the gateway goes away. What is known at once is answered at once."""
+    whole: Whole | None = scope.get("extensions", {}).get(EXTENSION)
     watching: asyncio.Task[None] | None = None
 
     def watch() -> None:
@@ -80,13 +79,14 @@ async def _stream(reply: Reply, receive: Receive, send: Send) -> None:
         watching = asyncio.create_task(_until_gone(reply, receive))
 
     later = asyncio.get_running_loop().call_later(QUICK_S, watch)
-    started = False
     try:
+        lines = await reply.lines()
+        if reply.done and whole and whole(scope, 200, [*HEADERS, (b"content-length", b"%d" % len(lines))], lines):
+            return
+        await send(START)
+        await send({"type": "http.response.body", "body": lines, "more_body": not reply.done})
         while not reply.done:
             lines = await reply.lines()
-            if not started:
-                await send(START)  # with the first lines, in one packet
-                started = True
             await send({"type": "http.response.body", "body": lines, "more_body": not reply.done})
     finally:
         later.cancel()
