@@ -128,15 +128,19 @@ class StraightHearing:
         return lambda handler: self.handlers.update(dict.fromkeys(types, (handler, True, plainly)))
 
     async def tell(self, *events, at=GRANTED):
-        handler, in_batches, plain = self.handlers[type(events[0])]
-        heard = [Heard(plainly(type(event))(event.body()) if plain else event, event.key, at, uuid4()) for event in events]
+        await self.tell_at([(event, at) for event in events])
+
+    async def tell_at(self, told):
+        """Events, each told at its own instant."""
+        handler, in_batches, plain = self.handlers[type(told[0][0])]
+        heard = [Heard(plainly(type(event))(event.body()) if plain else event, event.key, at, uuid4()) for event, at in told]
         for part in [heard] if in_batches else heard:
             try:
                 await handler(part)
             except UnreadableEvent as refusal:
                 if isinstance(part, list) and len(part) > 1:
-                    for event in events:
-                        await self.tell(event, at=at)
+                    for each in told:
+                        await self.tell_at([each])
                 else:
                     self.dead.append(str(refusal))
 

@@ -49,6 +49,34 @@ async def test_a_lost_event_is_healed_by_the_next(bus, database, make):
     assert service["total"] == 7
 
 
+async def test_a_batch_over_midnight_counts_to_each_day_what_its_events_do_one_by_one(bus, database, make):
+    one_by_one, at_once = sorted((uuid4(), uuid4()))
+    midnight = datetime(2026, 11, 23, 18, 15, tzinfo=UTC)  # in Kathmandu
+    account = example("account.v1", account_id=uuid4(), zone="Asia/Kathmandu")
+    await bus.tell(account)
+    instants = [midnight + timedelta(seconds=seconds) for seconds in (-2, -1, -0.5, 0, 0, 1, 2)]
+    for certificate_id in one_by_one, at_once:
+        await bus.tell(example("certificate.v1", certificate_id=certificate_id, account_id=account.account_id))
+        await bus.tell(make.grant(certificate_id))
+        wants = [make.want(certificate_id, need=9) for _ in range(2)]
+        async with database.books(certificate_id) as books:
+            for want in wants:
+                books.answer(want, "gw-1")
+        told = [
+            (make.applied(want, total), at) for total, at in zip((1, 3, 2, 4, 6, 5, 9), instants, strict=True) for want in wants
+        ]
+        for batch in [told] if certificate_id == at_once else [[each] for each in told]:
+            await bus.tell_at(batch)
+
+    async def counted(certificate_id):
+        days = [row for row in await database.rows("usage_day") if row["certificate_id"] == certificate_id]
+        [epoch] = [row for row in await database.rows("grant_epoch") if row["certificate_id"] == certificate_id]
+        return {row["local_date"].day: row["signatures"] for row in days}, epoch["settled"], epoch["counted"]
+
+    assert await counted(one_by_one) == await counted(at_once) == ({23: 6, 24: 12}, 18, 0)
+    assert bus.dead == []
+
+
 async def test_what_fits_no_block_is_a_dead_letter_and_the_rest_of_its_batch_counts(bus, database, make):
     await bus.tell(make.grant())
     want = make.want(need=9)

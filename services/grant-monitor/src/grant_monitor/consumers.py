@@ -18,6 +18,7 @@ from observability import get_logger
 log = get_logger(__name__)
 
 GATHERS_MS = 500  # a grant's rows are read and written once a batch; only the expiry of a grant that is used up waits for a count
+A_QUARTER_S = 900  # of an hour: in every time zone a day begins with one
 LARGEST = 2**63 - 1
 LARGEST_EPOCH = 2**31 - 1
 LONGEST_WARNING_S = 100 * 366 * 86_400
@@ -64,13 +65,14 @@ def _hear_signatures(hearing: Hearing, sessions: Sessions, clock: Clock) -> None
         batch again, one event at a time, to find out which one it was.
         """
         refused: list[tuple[SignatureApplied, UsageDiscrepancy]] = []
-        certificates = {heard.event.certificate_id for heard in batch}
-        allowances = {heard.event.allowance_id for heard in batch}
+        telling = _greatest(batch)
+        certificates = {heard.event.certificate_id for heard in telling}
+        allowances = {heard.event.allowance_id for heard in telling}
         async with (
             sessions.begin() as session,
             books_of(session, certificates, allowances, now=clock(), host_now=host_utc(), blocks=False) as books,
         ):
-            for heard in batch:
+            for heard in telling:
                 try:
                     books.count(heard.event, heard.at)
                 except UsageDiscrepancy as discrepancy:
@@ -79,6 +81,21 @@ def _hear_signatures(hearing: Hearing, sessions: Sessions, clock: Clock) -> None
             _alarm(*refused[0])
         if refused:
             raise UnreadableEvent(f"signature-applied.v1: {refused[0][1]}")
+
+
+def _greatest(batch: list[Heard]) -> list[Heard]:
+    """Of each block the event with the greatest total: totals are cumulative, so it tells what the others do.
+
+    What could count to another day, or be refused by itself, stays: all that an event says but its total must be the same.
+    """
+    greatest: dict[tuple[object, ...], Heard] = {}
+    for heard in batch:
+        event, quarter = heard.event, heard.at.timestamp() // A_QUARTER_S
+        block = event.allowance_id, heard.key, event.epoch, event.client_service_id, quarter
+        known = greatest.get(block)
+        if known is None or known.event.total < event.total:
+            greatest[block] = heard
+    return list(greatest.values())
 
 
 def _alarm(event: SignatureApplied, reason: UsageDiscrepancy) -> None:
