@@ -14,7 +14,7 @@ from observability import carried_on, untraced
 from signing_gateway.wire import SignCall, SignItem, SignResult, results
 
 PATH = "/internal/v1/signatures"
-QUICK_CALLS = 2  # calls under way at which others wait to go together
+QUICK_CALLS = 1  # with two, each carries half as much and costs as much
 QUICK_S = 0.02  # a call that takes longer is slow by itself: nobody waits for it any more
 MOST = 500  # items in one call
 MOST_HASHES = 40_000  # in one call, under half of the 8 MiB that the connector reads; a larger item would go by itself
