@@ -134,7 +134,7 @@ class Fence:
         if self._driver is None:
             self._connection = await self.engine.connect()
             driver: Any = (await self._connection.get_raw_connection()).driver_connection
-            await driver.execute(PLANNED_ONCE)
+            await driver.execute(PLANNED_ONCE, timeout=QUERY_S)
             self._driver = driver
         return self._driver
 

@@ -24,7 +24,7 @@ LONGEST = 25.0  # and this long while our own calls hold units that may come bac
 AGAIN = 0.1  # between askings that granted nothing
 MOST = 10_000  # settlements, and wants, in one call
 SWEPT = 500  # certificates that a sweep looks at, besides those near their limit
-SWEEPS = 40  # that see every certificate, where there are very many
+SWEEPS = 8  # that see every certificate, where there are very many: others wait so long for idle units of a grant that drains
 
 EpochOf = Callable[[UUID], int]
 """The epoch of a certificate that may be spent as far as is known here; 0 when none."""
