@@ -110,7 +110,7 @@ class Reply:
 
     async def lines(self) -> bytes:
         """The lines that are known and were not handed on, as soon as there is one."""
-        if not self._ready and not self.abandoned:
+        while not self._ready and not self.abandoned:  # a timer may end when all has been handed on
             self._news = asyncio.get_running_loop().create_future()
             await self._news
         ready, self._ready = self._ready, []
