@@ -264,7 +264,7 @@ class Exchanges:
             self._idle.append(connection)
         else:
             connection.end()
-        while self._idle and self._idle[0].idle_since < connection.idle_since - self.keep_s:  # the longest idle is the first
+        while self._idle and not self._fresh(self._idle[0]):  # the longest idle is the first
             self._idle.pop(0).end()
 
     def _request(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> bytes:

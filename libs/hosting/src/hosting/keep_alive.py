@@ -40,5 +40,4 @@ class KeepsAlive(BoundedHead):
         """Nothing more will come."""
         if self._look is not None:
             self._look.cancel()
-            self._look = None
         super().connection_lost(exc)

@@ -153,7 +153,7 @@ class Calls:
 
     def _ready(self, attempt: Attempt, ca: Ca, access: Access) -> bool:
         """Whether token and SAD are in hand."""
-        if access.token_version != attempt.new_token and not self._tokens.good(access, attempt.refused_token):
+        if not self._token_good(attempt, access):
             return False
         if attempt.sad is None:
             attempt.sad = self._in_hand(ca, access, attempt)
@@ -161,13 +161,16 @@ class Calls:
 
     async def _fetch(self, attempt: Attempt, ca: Ca, access: Access) -> None:
         """What was not in hand: the token first, since a SAD is asked for with it."""
-        if access.token_version != attempt.new_token and not self._tokens.good(access, attempt.refused_token):
+        if not self._token_good(attempt, access):
             # Its client secret may have been changed meanwhile, by another instance too.
             fresh = await self._parts.ca(access.certificate_authority_id)
             new = await self._tokens.refreshed(fresh, access.certificate_id, attempt.refused_token)
             attempt.new_token = new.token_version
         else:
             attempt.sad = await self._fetched(attempt, ca, access)
+
+    def _token_good(self, attempt: Attempt, access: Access) -> bool:
+        return access.token_version == attempt.new_token or self._tokens.good(access, attempt.refused_token)
 
     def _in_hand(self, ca: Ca, access: Access, attempt: Attempt) -> str | None:
         if ca.profile.signing == "implicit":

@@ -65,10 +65,19 @@ class Csc:
 
     def __init__(self, outbound: Outbound, base: str, dialect: Literal["csc-v2", "csc-v1"]) -> None:
         self._outbound, self._base, self._v1 = outbound, base, dialect == "csc-v1"
-        self._sign_url = f"{base}/signatures/signHash"
 
     async def _call(self, path: str, token: str, body: Json) -> Answer:
-        return _done(await self._outbound.json(f"{self._base}/{path}", body, token))
+        """What the CA answered once it did as asked. Raises TokenRefused, CaBusy, CscRefused or CaAnswerUnknown."""
+        answer = await self._outbound.json(f"{self._base}/{path}", body, token)
+        if answer.status == 401:
+            raise TokenRefused(answer.error or "401")
+        if answer.status == 429 and (answer.retry_after is not None or answer.error):
+            raise CaBusy(DEFAULT_PAUSE_S if answer.retry_after is None else answer.retry_after)
+        if 400 <= answer.status < 500 and answer.status != 429 and answer.error:
+            raise CscRefused(answer.error, answer.description)
+        if answer.status not in {200, 201, 204}:
+            raise CaAnswerUnknown(f"the CA answered {answer.status}")
+        return answer
 
     async def credential_ids(self, token: str) -> list[str]:
         """Every credential of the account, at most fifty."""
@@ -165,7 +174,7 @@ class Csc:
         }
         if asked.params:
             body["signAlgoParams"] = asked.params
-        made = _done(await self._outbound.json(self._sign_url, body, token)).body.get("signatures")
+        made = (await self._call("signatures/signHash", token, body)).body.get("signatures")
         if not isinstance(made, list) or len(made) != len(asked.hashes) or not all(isinstance(each, str) for each in made):
             raise CaAnswerUnknown("signHash answered another number of signatures than hashes")
         return made
@@ -178,19 +187,6 @@ class Hashes(NamedTuple):
     hash_algorithm: str
     sign_algorithm: str
     params: str | None = None
-
-
-def _done(answer: Answer) -> Answer:
-    """An answer that says the CA did what it was asked. Raises TokenRefused, CaBusy, CscRefused or CaAnswerUnknown."""
-    if answer.status == 401:
-        raise TokenRefused(answer.error or "401")
-    if answer.status == 429 and (answer.retry_after is not None or answer.error):
-        raise CaBusy(DEFAULT_PAUSE_S if answer.retry_after is None else answer.retry_after)
-    if 400 <= answer.status < 500 and answer.status != 429 and answer.error:
-        raise CscRefused(answer.error, answer.description)
-    if answer.status not in {200, 201, 204}:
-        raise CaAnswerUnknown(f"the CA answered {answer.status}")
-    return answer
 
 
 def _object(body: Json, name: str) -> dict[str, Any]:

@@ -72,11 +72,11 @@ class Fence:
 
     def look(self, certificate_id: UUID, epochs: Collection[int]) -> "asyncio.Future[Standings]":
         """How these stand at an instant after this call. An epoch never assigned is missing. Raises FenceUnknown."""
+        # One for each caller: one that is cancelled must not take the answer from the others.
+        answer: asyncio.Future[Standings] = asyncio.get_running_loop().create_future()
+        self._asked.append(Question(certificate_id, epochs, answer))
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask())
-        # One for each caller: one that is cancelled must not take the answer from the others.
-        answer: asyncio.Future[Standings] = self._asking.get_loop().create_future()
-        self._asked.append(Question(certificate_id, epochs, answer))
         return answer
 
     def access(self, certificate_id: UUID) -> Access | None:

@@ -31,7 +31,6 @@ class Signing:
 
     def take(self, items: Iterable[SignItem], reply: Reply) -> None:
         """Each item's result goes to `reply` as soon as it is known."""
-        self._loop = asyncio.get_running_loop()  # asked once a call: it costs a system call
         for item in items:
             key = item.certificate_id, item.hash_algorithm_oid, item.sign_algorithm_oid, item.sign_algorithm_params
             lane = self._lanes.get(key)
@@ -51,7 +50,7 @@ class Signing:
     def _set_out(self, lane: Lane) -> None:
         lane.set_out()
         # In a context of its own: it serves many callers, and the trace of the first one is not the others'.
-        task = self._loop.create_task(self._work(lane), context=contextvars.Context())
+        task = asyncio.get_running_loop().create_task(self._work(lane), context=contextvars.Context())
         self._at_work.add(task)
         task.add_done_callback(self._at_work.discard)
 
