@@ -14,7 +14,6 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign.validation import DocumentSecurityStore, async_validate_pdf_signature
 from pyhanko_certvalidator import ValidationContext
 
-from embedded.platform_api import until
 from embedded.stack import RSA_SHA256, SHA256, Stack, demo_client
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -59,12 +58,8 @@ async def signed(stack: Stack, *documents: dict) -> dict:
     return told
 
 
-async def used(stack: Stack) -> int:
-    return int((await stack.access(stack.demo["certificate_id"]))["used"])
-
-
 async def test_a_pdf_of_each_level_is_good_and_counted_once(stack: Stack, root: x509.Certificate):
-    before = await used(stack)
+    before = await stack.used(stack.demo["certificate_id"])
     levels = ("Ades-B-B", "Ades-B-T", "Ades-B-LT")
     shown = {"signature_appearance": {"placeholder": "#assinar#", "lang": "pt", "location": "Lisboa"}}
     told = await signed(stack, *({"document": INVOICE, "conformance_level": level, **shown} for level in levels))
@@ -79,14 +74,11 @@ async def test_a_pdf_of_each_level_is_good_and_counted_once(stack: Stack, root: 
         assert judged.bottom_line, (level, judged.pretty_print_details())
         assert (judged.timestamp_validity is not None) == (level != "Ades-B-B")
         assert float(signature.sig_field["/Rect"][0]) == pytest.approx(146, abs=3)
-
-    async def counted() -> bool:
-        return await used(stack) == before + 3
-
-    await until(counted, what=f"used = {before + 3}", within_s=10)
+    await stack.used_becomes(stack.demo["certificate_id"], before + 3)
 
 
 async def test_a_file_is_signed_apart_and_openssl_accepts_it(stack: Stack, root: x509.Certificate, tmp_path: Path):
+    before = await stack.used(stack.demo["certificate_id"])
     content = b"<Invoice>117</Invoice>"
     told = await signed(stack, {"document": content, "signature_format": "C", "conformance_level": "Ades-B-T"})
     (tmp_path / "root.pem").write_bytes(load_der_x509_certificate(root.dump()).public_bytes(Encoding.PEM))
@@ -94,11 +86,12 @@ async def test_a_file_is_signed_apart_and_openssl_accepts_it(stack: Stack, root:
     (tmp_path / "content").write_bytes(content)
     check = ["openssl", "cms", "-verify", "-cades", "-binary", "-inform", "DER", "-in", "signature", "-content", "content"]
     subprocess.run([*check, "-CAfile", "root.pem", "-purpose", "any"], cwd=tmp_path, check=True, capture_output=True)
+    await stack.used_becomes(stack.demo["certificate_id"], before + 1)
 
 
 async def test_a_timestamp_is_given_and_not_counted(stack: Stack):
-    before = await used(stack)
+    before = await stack.used(stack.demo["certificate_id"])
     asked = {"hash": base64.b64encode(hashlib.sha256(b"x").digest()).decode(), "hashAlgo": SHA256}
     status, told, _ = await demo_client(stack).call("signatures/timestamp", asked)
     assert status == 200, told
-    assert await used(stack) == before
+    assert await stack.used(stack.demo["certificate_id"]) == before

@@ -28,7 +28,7 @@ async def settled(stack: Stack, certificate_id: str, within_s: float = 40) -> in
     loop = asyncio.get_running_loop()
     end, seen, since = loop.time() + within_s, -1, loop.time()
     while loop.time() < end:
-        used = (await stack.access(certificate_id))["used"]
+        used = await stack.used(certificate_id)
         if used != seen:
             seen, since = used, loop.time()
         elif loop.time() - since > 3:

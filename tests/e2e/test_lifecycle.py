@@ -38,13 +38,6 @@ async def mails_become(stack: Stack, count: int, within_s: float = 30) -> list[d
     return mails
 
 
-async def used_becomes(stack: Stack, certificate_id: str, used: int) -> None:
-    async def counted() -> bool:
-        return (await stack.access(certificate_id))["used"] == used
-
-    await until(counted, what=f"used = {used}", within_s=5)
-
-
 def next_notice_hour(now: datetime, days: int = 1) -> datetime:
     local = (now.astimezone(LISBON) + timedelta(days=days)).replace(hour=9, minute=0, second=0, microsecond=0)
     return local.astimezone(UTC)
@@ -65,7 +58,7 @@ async def test_ten_signatures_verify_with_openssl_and_are_counted(stack: Stack, 
         (tmp_path / "signature").write_bytes(base64.b64decode(signature))
         check = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", "key.pem", "-in", "digest", "-sigfile", "signature"]
         subprocess.run([*check, "-pkeyopt", "digest:sha256"], cwd=tmp_path, check=True, capture_output=True)
-    await used_becomes(stack, certificate_id, 10)
+    await stack.used_becomes(certificate_id, 10, within_s=5)
     assert await stack.mails() == []
 
 
@@ -96,7 +89,7 @@ async def test_the_limit_warns_at_its_sixth_signature_and_then_gives_exactly_wha
     credential = (await stack.issuer.get(f"certificates/{certificate_id}"))["credential_id"]
     client = Client(stack.url("signing-gateway"), limited["client_service"])
     await client.sign_at_last(certificate_id, some_hashes(5))
-    await used_becomes(stack, certificate_id, 5)
+    await stack.used_becomes(certificate_id, 5, within_s=5)
     await asyncio.sleep(1)
     assert len(await stack.mails()) == before
     await client.sign_at_last(certificate_id, some_hashes(1))
@@ -183,7 +176,7 @@ async def test_a_renewal_at_the_ca_survives_wrong_and_late_codes_and_a_change_of
     assert (await stack.issuer.get(f"renewals/{renewal['id']}"))["status"] == "completed"
     await renewed_and_active_again(stack, certificate_id, demo["client_service"]["id"])
     await demo_client(stack).sign_at_last(certificate_id, some_hashes(3))
-    await used_becomes(stack, certificate_id, 3)
+    await stack.used_becomes(certificate_id, 3, within_s=5)
 
 
 async def renewed_and_active_again(stack: Stack, certificate_id: str, client_service_id: str) -> None:

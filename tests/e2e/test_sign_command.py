@@ -16,7 +16,6 @@ from pyhanko.pdf_utils.writer import PageObject, PdfFileWriter
 from pyhanko.sign.validation import async_validate_pdf_signature
 from pyhanko_certvalidator import ValidationContext
 
-from embedded.platform_api import until
 from embedded.stack import SINETE, Stack
 from sinete_client import AsyncClient, ClientCertificate
 
@@ -47,19 +46,8 @@ def a_pdf(text: str) -> bytes:
     return out.getvalue()
 
 
-async def used(stack: Stack) -> int:
-    return int((await stack.access(stack.demo["certificate_id"]))["used"])
-
-
-async def used_becomes(stack: Stack, count: int) -> None:
-    async def counted() -> bool:
-        return await used(stack) == count
-
-    await until(counted, what=f"used = {count}", within_s=10)
-
-
 async def test_pdfs_are_signed_inside_and_other_files_beside_over_mtls(stack: Stack, tmp_path: Path):
-    before = await used(stack)
+    before = await stack.used(stack.demo["certificate_id"])
     (tmp_path / "invoice.pdf").write_bytes(a_pdf("Factura 2026/17 Assinatura"))
     (tmp_path / "saft.xml").write_text("<AuditFile/>")
     told = await asyncio.to_thread(stack.sinete, "sign", str(tmp_path / "invoice.pdf"), str(tmp_path / "saft.xml"))
@@ -83,11 +71,11 @@ async def test_pdfs_are_signed_inside_and_other_files_beside_over_mtls(stack: St
         "-noverify",
     ]
     subprocess.run(verify, cwd=tmp_path, check=True, capture_output=True)
-    await used_becomes(stack, before + 2)
+    await stack.used_becomes(stack.demo["certificate_id"], before + 2)
 
 
 async def test_a_batch_killed_in_the_middle_goes_on_and_counts_each_file_once(stack: Stack, tmp_path: Path):
-    before = await used(stack)
+    before = await stack.used(stack.demo["certificate_id"])
     files = []
     for number in range(12):
         files.append(tmp_path / f"{number}.xml")
@@ -104,7 +92,7 @@ async def test_a_batch_killed_in_the_middle_goes_on_and_counts_each_file_once(st
     again = await asyncio.to_thread(stack.sinete, "sign", *map(str, files))
     assert "12 of 12 signed" in again.stdout
     assert not (tmp_path / ".sinete-sign.jsonl").exists()
-    await used_becomes(stack, before + 12)
+    await stack.used_becomes(stack.demo["certificate_id"], before + 12)
 
 
 async def test_a_file_that_fails_is_named_with_its_reason_and_spoils_no_other(stack: Stack, tmp_path: Path):

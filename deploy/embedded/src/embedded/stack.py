@@ -137,6 +137,15 @@ class Stack:
     async def access(self, certificate_id: str) -> Json:
         return dict((await self.issuer.get(f"certificates/{certificate_id}"))["ca_access"])
 
+    async def used(self, certificate_id: str) -> int:
+        return int((await self.access(certificate_id))["used"])
+
+    async def used_becomes(self, certificate_id: str, count: int, *, within_s: float = 10) -> None:
+        async def counted() -> bool:
+            return await self.used(certificate_id) == count
+
+        await until(counted, what=f"used = {count}", within_s=within_s)
+
 
 class SigningRefused(Exception):
     """The gateway refused for good, or for longer than was waited: status and body."""
