@@ -92,6 +92,22 @@ async def test_a_silent_broker_means_not_told_and_later_telling_works_again(wire
     assert told[-1] == 3
 
 
+async def test_what_was_on_its_way_when_the_connection_broke_is_told_once(wire, prefix, a_signature, all_of):
+    teller = Teller(wire.address, service="signing-gateway", prefix=prefix)
+    await teller.start()
+    await teller.tell(a_signature(1), at=NOW)
+    wire.freeze()
+    telling = asyncio.create_task(teller.tell(a_signature(2), at=NOW))
+    await asyncio.sleep(0.2)
+    wire.cut()
+    wire.thaw()
+    await telling
+    await teller.tell(a_signature(3), at=NOW)
+    await teller.stop()
+    told = [SignatureApplied.model_validate_json(record.value).total for record in await all_of(f"{prefix}signatures")]
+    assert told == [1, 2, 3]
+
+
 async def test_a_broker_that_is_away_does_not_hinder_the_start(a_signature):
     teller = Teller("127.0.0.1:1", service="signing-gateway", within_s=1.5)
     await teller.start()

@@ -4,20 +4,37 @@ Nothing waits for a timer, so a single tell is as quick as the broker; under loa
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
+from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
-from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.producer.transaction_manager import TransactionManager
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.structs import TopicPartition
 
-from messaging.producing import Producer, Record
+from messaging.produce import produced
+from messaging.producing import BATCH_BYTES, Producer, Record
+
+RETRY_S = 0.1
 
 Waiter = asyncio.Future[None]
 Share = list[tuple[Record, Waiter]]
+
+
+class Batch(NamedTuple):
+    """Records of one partition as the broker keeps them, and who waits for them."""
+
+    built: bytearray
+    waiters: list[Waiter]
+
+
+Queues = dict[TopicPartition, deque[Batch]]
+"""What each partition has yet to get, in its order."""
 
 
 class Batches:
@@ -61,7 +78,7 @@ class Batches:
         try:
             async with asyncio.timeout(self._flush_s):
                 producer = await self._producer.current()
-                await asyncio.gather(*[sent async for sent in _sent(producer, share)])
+                await _acknowledged(producer, share)
         except (KafkaError, OSError, TimeoutError) as failed:
             fault = failed
             if producer is not None:
@@ -71,50 +88,60 @@ class Batches:
                 _fail(waiter, fault)
 
 
-async def _sent(producer: AIOKafkaProducer, share: Share) -> AsyncIterator[asyncio.Future[object]]:
-    """Puts each partition's records into as few batches as they fit in, and each batch on its way."""
-    by_partition: dict[tuple[str, int], Share] = defaultdict(list)
+async def _acknowledged(producer: AIOKafkaProducer, share: Share) -> None:
+    """Returns when all are, each partition's batches one after the other. Raises what trying again would not mend."""
+    queues = await _queues(producer, share)
+    while queues:
+        faults = await produced(producer.client, {partition: queue[0].built for partition, queue in queues.items()})
+        for partition in queues.keys() - faults.keys():
+            for waiter in queues[partition].popleft().waiters:
+                if not waiter.done():  # whose future is done waits no longer
+                    waiter.set_result(None)
+            if not queues[partition]:
+                del queues[partition]
+        for fault in faults.values():
+            if not fault.retriable:
+                raise fault
+        if faults:
+            await asyncio.sleep(RETRY_S)
+            await producer.client.force_metadata_update()
+
+
+async def _queues(producer: AIOKafkaProducer, share: Share) -> Queues:
     counts = {topic: len(await producer.partitions_for(topic)) for topic in {record.topic for record, _ in share}}
+    by_partition: defaultdict[TopicPartition, Share] = defaultdict(list)
     for each in share:
-        topic, key = each[0].topic, each[0].key
-        by_partition[topic, partition_of(key, counts[topic])].append(each)
-    for (topic, partition), records in by_partition.items():
-        for batch, waiters in _filled(producer, records):
-            acknowledged = await producer.send_batch(batch, topic, partition=partition)
-            acknowledged.add_done_callback(lambda done, waiters=waiters: _answer(done, waiters))
-            yield acknowledged
+        record = each[0]
+        by_partition[TopicPartition(record.topic, partition_of(record.key, counts[record.topic]))].append(each)
+    numbers: TransactionManager = producer._txn_manager  # noqa: SLF001 - the id that the broker knows this producer by, and what it sent under it
+    await numbers.wait_for_pid()
+    return {partition: deque(_built(partition, records, numbers)) for partition, records in by_partition.items()}
 
 
-def _filled(producer: AIOKafkaProducer, records: Share) -> Iterator[tuple[BatchBuilder, list[Waiter]]]:
-    batch: BatchBuilder = producer.create_batch()
-    waiters: list[Waiter] = []
-    for record, waiter in records:
-        if not _append(batch, record):
-            yield batch, waiters
-            batch, waiters = producer.create_batch(), []
-            _append(batch, record)  # an empty one takes any
-        waiters.append(waiter)
-    batch.close()  # an open one would linger
-    yield batch, waiters
+def _built(partition: TopicPartition, records: Share, numbers: TransactionManager) -> Iterator[Batch]:
+    """As few batches as the records fit in."""
+    start = 0
+    while start < len(records):
+        number = numbers.sequence_number(partition)
+        builder = DefaultRecordBatchBuilder(2, 0, 0, numbers.producer_id, numbers.producer_epoch, number, BATCH_BYTES)
+        count = _filled(builder, records[start:])
+        numbers.increment_sequence_number(partition, count)
+        yield Batch(builder.build(), [waiter for _, waiter in records[start : start + count]])
+        start += count
 
 
-def _append(batch: BatchBuilder, record: Record) -> bool:
-    return batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers) is not None
+def _filled(builder: DefaultRecordBatchBuilder, records: Share) -> int:
+    """How many of these a batch takes: one at least."""
+    for place, (record, _) in enumerate(records):
+        if builder.append(place, None, record.key, record.value, record.headers) is None:
+            return place
+    return len(records)
 
 
 @lru_cache(maxsize=65_536)
 def partition_of(key: bytes | None, count: int) -> int:
     """Where Kafka's default partitioner puts a key; remembered, since it is computed in Python."""
     return int(murmur2(key or b"") & 0x7FFFFFFF) % count
-
-
-def _answer(done: "asyncio.Future[object]", waiters: Sequence[Waiter]) -> None:
-    fault = asyncio.CancelledError() if done.cancelled() else done.exception()
-    for waiter in waiters:
-        if fault is not None:
-            _fail(waiter, fault)
-        elif not waiter.done():
-            waiter.set_result(None)
 
 
 def _fail(waiter: Waiter, fault: BaseException) -> None:

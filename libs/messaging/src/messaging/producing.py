@@ -11,6 +11,7 @@ from contracts.envelope import Headers
 
 CONNECT_S = 5.0
 CLOSE_S = 5.0
+BATCH_BYTES = 262_144
 
 
 class Record(Struct, frozen=True):
@@ -82,7 +83,7 @@ class Producer:
                     acks="all",
                     enable_idempotence=True,
                     linger_ms=1,
-                    max_batch_size=262_144,
+                    max_batch_size=BATCH_BYTES,
                     request_timeout_ms=4_000,
                     retry_backoff_ms=100,
                     metadata_max_age_ms=30_000,
