@@ -48,7 +48,7 @@ async def test_events_are_heard_in_order_with_what_their_records_say(
     running = background(hearing.run())
     await eventually(lambda: len(heard) == 20)
     assert [one.event.version for one in heard] == list(range(1, 21))
-    assert (heard[0].key, heard[0].at, heard[0].event_id) == (str(an_account().account_id), NOW, event_id)
+    assert (heard[0].key, heard[0].at, heard[0].event_id) == (str(an_account().account_id), NOW, str(event_id))
     await hearing.healthy()
     await hearing.stop()
     await asyncio.wait_for(running, 10)

@@ -133,7 +133,7 @@ class StraightHearing:
     async def tell_at(self, told):
         """Events, each told at its own instant."""
         handler, in_batches, plain = self.handlers[type(told[0][0])]
-        heard = [Heard(plainly(type(event))(event.body()) if plain else event, event.key, at, uuid4()) for event, at in told]
+        heard = [Heard(plainly(type(event))(event.body()) if plain else event, event.key, at, str(uuid4())) for event, at in told]
         for part in [heard] if in_batches else heard:
             try:
                 await handler(part)

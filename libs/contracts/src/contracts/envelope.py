@@ -132,9 +132,13 @@ def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]], types: Map
 
 def event_time(headers: Iterable[tuple[str, bytes]]) -> datetime:
     """`ce_time`: when the teller says it happened, by its own clock. Raises UnreadableEvent where it is missing or no instant."""
-    told = header(headers, "ce_time")
+    return instant(header(headers, "ce_time") or "")
+
+
+def instant(ce_time: str) -> datetime:
+    """What a header `ce_time` says. Raises UnreadableEvent as `event_time` does."""
     try:
-        at = datetime.fromisoformat(told or "")
+        at = datetime.fromisoformat(ce_time)
     except ValueError:
         raise UnreadableEvent("header ce_time is not an RFC 3339 instant") from None
     if at.tzinfo is None:
@@ -154,4 +158,5 @@ __all__ = [
     "event_time",
     "header",
     "headers_of",
+    "instant",
 ]

@@ -43,7 +43,8 @@ class Ear:
         """Handles `records`, noting in `done` how far it came. Raises what the handler raised: the rest is to be read again."""
         if self.in_batches:
             await self._all_at_once(records, bury)
-            done.update({_partition(record): record.offset + 1 for record in records})
+            last = {record.partition: record for record in records}
+            done.update({_partition(record): record.offset + 1 for record in last.values()})
             return
         for record in records:
             try:

@@ -4,10 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
-from uuid import UUID, uuid5
 
 from contracts import Told, UnreadableEvent, decode
-from contracts.envelope import event_time, header
+from contracts.envelope import instant
 from contracts.topics import TYPES
 from messaging.bodies import plainly
 
@@ -31,10 +30,7 @@ class Heard:
     event: Any  # one of the types listened for; None for a tombstone
     key: str  # the aggregate's id
     at: datetime  # ce_time: when its teller says it happened, aware
-    event_id: UUID  # ce_id: the same when it is told again by the relay
-
-
-_NAMELESS = UUID("9c2d4b1e-6f5a-4a43-9d3e-0c8f7a7b6e51")
+    event_id: str  # ce_id: the same when it is told again by the relay
 
 
 def types_on(topic: str) -> Mapping[str, type[Told]]:
@@ -55,38 +51,36 @@ def read(record: Incoming, types: Mapping[str, type[Told]], *, plainly_if_so: bo
 
     With `plainly_if_so` the event is a struct with the fields of its class wherever that tells the same in less time.
     """
+    said = dict(reversed(record.headers))  # of one said twice the first counts
     key = (record.key or b"").decode("utf-8", "replace")
-    event = _plain(record, types) if plainly_if_so else None
+    event_id = _text(said.get("ce_id"))
+    event = _plain(record.value, _text(said.get("ce_type")), types) if plainly_if_so else None
     if event is None:
         event = decode(record.value, record.headers, types)
     if event is None:
-        return Heard(None, key, _tombstone_time(record), _event_id(record) or _place_id(record))
+        return Heard(None, key, _tombstone_time(record, said), event_id or _place(record))
     if key != event.key:
         raise UnreadableEvent(f"{event.type}: the record's key is not the event's {event.key_field}")
-    event_id = _event_id(record)
-    if event_id is None:
-        raise UnreadableEvent("header ce_id is no UUID")
-    return Heard(event, key, event_time(record.headers), event_id)
+    if not event_id:
+        raise UnreadableEvent("header ce_id is missing")
+    return Heard(event, key, instant(_text(said.get("ce_time"))), event_id)
 
 
-def _plain(record: Incoming, types: Mapping[str, type[Told]]) -> Any:
-    kind = types.get(header(record.headers, "ce_type") or "")
-    return None if kind is None or record.value is None else plainly(kind)(record.value)
+def _text(value: bytes | None) -> str:
+    return "" if value is None else value.decode("utf-8", "replace")
 
 
-def _event_id(record: Incoming) -> UUID | None:
+def _plain(value: bytes | None, ce_type: str, types: Mapping[str, type[Told]]) -> Any:
+    kind = types.get(ce_type)
+    return None if kind is None or value is None else plainly(kind)(value)
+
+
+def _place(record: Incoming) -> str:
+    return f"{record.topic}/{record.partition}/{record.offset}"
+
+
+def _tombstone_time(record: Incoming, said: Mapping[str, bytes]) -> datetime:
     try:
-        return UUID(header(record.headers, "ce_id") or "")
-    except ValueError:
-        return None
-
-
-def _place_id(record: Incoming) -> UUID:
-    return uuid5(_NAMELESS, f"{record.topic}/{record.partition}/{record.offset}")
-
-
-def _tombstone_time(record: Incoming) -> datetime:
-    try:
-        return event_time(record.headers)
+        return instant(_text(said.get("ce_time")))
     except UnreadableEvent:
         return datetime.fromtimestamp(record.timestamp / 1000, UTC)
