@@ -5,7 +5,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind
 
-from observability import calling, carried_on, joined, sampled, traceparent, tracer, untraced
+from observability import calling, carried_on, joined, left_out, of_nobody, sampled, traceparent, tracer, untraced
 
 
 @pytest.fixture
@@ -52,6 +52,21 @@ def test_what_is_done_for_several_is_in_the_first_ones_trace_and_linked_to_the_o
     done = next(span for span in spans() if span.name == "done for both")
     assert (done.context.trace_id, done.parent.span_id) == (origins[0].trace_id, origins[0].span_id)
     assert [link.context for link in done.links] == [origins[1]]
+
+
+def test_a_task_for_several_is_in_nobodys_trace_but_for_what_is_joined(spans):
+    def works(origin):
+        assert sampled() is None
+        assert traceparent() is None
+        with joined("done for one", [origin]):
+            assert not left_out()
+            assert sampled().trace_id == origin.trace_id
+        assert left_out()
+
+    with tracer("a").start_as_current_span("asks"):
+        of_nobody().run(works, sampled())
+    done, asks = spans()
+    assert done.parent.span_id == asks.context.span_id
 
 
 def test_what_is_done_for_nobody_who_is_traced_makes_no_span(spans):

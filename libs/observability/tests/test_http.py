@@ -233,6 +233,24 @@ async def test_what_strangers_do_not_want_traced_is_not(ask, app, spans):
     assert spans() == ()
 
 
+@pytest.mark.parametrize("strangers", [False, True])
+async def test_what_a_caller_left_out_goes_on_under_the_callers_ids_and_leaves_out_whom_it_calls(ask, strangers):
+    told = []
+
+    async def calls_another(_scope, _receive, send):
+        told.append(traceparent())
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    asked = traced(calls_another, "ca-connector", strangers=strangers)
+    unwanted = WANTED[1][:-1] + b"0"
+    for header in (unwanted, b"00-" + b"0" * 32 + b"-" + b"0" * 16 + b"-00", b"\xff-00"):
+        await ask(asked, "/", headers=[(b"traceparent", header)])
+    assert told[0] == unwanted.decode()
+    assert all(each.endswith("-00") and "0" * 32 not in each for each in told)
+    assert len(set(told)) == 3
+
+
 @pytest.mark.parametrize("header", [b"", b"x", b"00-" + b"0" * 32 + b"-" + b"0" * 16 + b"-01"])
 async def test_a_malformed_traceparent_counts_as_none(ask, app, spans, header):
     await ask(app, "/certificates/42", headers=[(b"traceparent", header)])

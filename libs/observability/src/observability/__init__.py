@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from prometheus_client import Gauge
 
-from observability.context import calling, carried_on, context_of, joined, sampled, traceparent, untraced
+from observability.context import calling, carried_on, context_of, joined, of_nobody, sampled, traceparent, untraced
 from observability.health import Health, Readiness
 from observability.logs import get_logger, set_up_logs
 from observability.traces import left_out, set_up_traces, tracer
@@ -18,6 +18,7 @@ __all__ = [
     "get_logger",
     "joined",
     "left_out",
+    "of_nobody",
     "sampled",
     "set_up",
     "traceparent",

@@ -1,5 +1,6 @@
 """Carries a trace over what no header crosses: a row in a table, an operator's browser, a queue in memory."""
 
+import contextvars
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -7,7 +8,7 @@ from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind
 
-from observability.traces import tracer
+from observability.traces import LEFT_OUT, Unchosen, left_out, tracer
 
 _UNSAMPLED = NonRecordingSpan(SpanContext(trace_id=1, span_id=1, is_remote=True))
 
@@ -53,6 +54,8 @@ def carried_on(name: str, kept: str | None) -> Iterator[None]:
 
 def sampled() -> SpanContext | None:
     """The current span, to be given to `joined` later; None where the trace is not sampled."""
+    if left_out():
+        return None
     span = trace.get_current_span()
     return span.get_span_context() if span.is_recording() else None
 
@@ -65,10 +68,23 @@ def joined(name: str, origins: Sequence[SpanContext]) -> Iterator[None]:
         return
     first, *others = origins
     parent = trace.set_span_in_context(NonRecordingSpan(first), Context())
-    with tracer(__name__).start_as_current_span(
-        name, parent, links=[trace.Link(each) for each in others], record_exception=False
-    ):
-        yield
+    was = LEFT_OUT.set(None)
+    try:
+        with tracer(__name__).start_as_current_span(
+            name, parent, links=[trace.Link(each) for each in others], record_exception=False
+        ):
+            yield
+    finally:
+        LEFT_OUT.reset(was)
+
+
+_OF_NOBODY = contextvars.Context()
+_OF_NOBODY.run(LEFT_OUT.set, Unchosen())
+
+
+def of_nobody() -> contextvars.Context:
+    """The context for a task that serves several callers: it is in the trace of none of them, but for what is `joined`."""
+    return _OF_NOBODY.copy()
 
 
 @contextmanager

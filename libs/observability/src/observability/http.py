@@ -17,7 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from observability.health import Health
-from observability.traces import LEFT_OUT, Unchosen, begun, taken_up, tracer
+from observability.traces import LEFT_OUT, NOBODY, Unchosen, begun, taken_up, tracer
 
 REQUESTS = Counter("http_requests_total", "HTTP requests answered", ["method", "route", "status"])
 DURATION = Histogram(
@@ -32,6 +32,9 @@ IN_FLIGHT.set_function(lambda: _under_way[0])
 
 ANSWERED = "answered"
 """The scope's member with the status of an answer that went out without passing through `send`."""
+
+NOT_TRACED = b"-00"
+"""How a `traceparent` ends whose caller traces nothing (W3C Trace Context, trace-flags)."""
 
 UNTRACED = frozenset({"/livez", "/readyz", "/metrics"})
 _PLAIN = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "default-src 'none'"}
@@ -55,15 +58,17 @@ class traced:  # noqa: N801 - put on an application as a verb: traced(app, servi
             return
         scope["fastapi.telemetry"] = None  # FastAPI would add a second span, with the path's ids and the query in it
         method = scope["method"] if scope["method"] in METHODS else "OTHER"
-        if b"traceparent" in dict(scope["headers"]):
-            header = propagate.extract(scope["headers"], getter=_HEADERS)
-            told, sampled = taken_up(header, from_strangers=self._strangers)
-        else:
+        header = dict(scope["headers"]).get(b"traceparent")
+        if header is None:
             told, sampled = begun()
+        elif header.endswith(NOT_TRACED):  # its ids are read once somebody asks: reading them costs as much as measuring
+            told, sampled = NOBODY, False
+        else:
+            told, sampled = taken_up(propagate.extract(scope["headers"], getter=_HEADERS), from_strangers=self._strangers)
         if sampled:
             await self._in_a_span(told, scope, receive, send, method)
             return
-        was, before = LEFT_OUT.set(Unchosen()), attach(told)
+        was, before = LEFT_OUT.set(Unchosen(header)), attach(told)
         try:
             await self._measured(scope, receive, send, method)
         finally:

@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 
-from opentelemetry import trace
+from opentelemetry import propagate, trace
 from opentelemetry.context import Context, create_key, get_value
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
@@ -36,17 +36,24 @@ _share = 1.0  # of what begins here; what no `set_up_traces` has lowered is trac
 
 
 class Unchosen:
-    """What was not chosen to be traced. Its ids, for the log and for whoever is called, are made once somebody asks."""
+    """What was not chosen to be traced. Its ids, for the log and for whoever is called, are looked for once somebody asks.
 
-    __slots__ = ("_ids",)
+    `told` is the `traceparent` that a caller sent.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_ids", "_told")
+
+    def __init__(self, told: bytes | None = None) -> None:
+        self._told = told
         self._ids: SpanContext | None = None
 
     def ids(self) -> SpanContext:
-        """Of no span anywhere; the same for as long as it lasts."""
+        """The caller's; where it told none that can be read, of no span anywhere. The same for as long as this lasts."""
         if self._ids is None:
-            self._ids = SpanContext(random.getrandbits(128) or 1, random.getrandbits(64) or 1, is_remote=False)
+            header = {"traceparent": self._told.decode("latin-1")} if self._told else {}
+            caller = trace.get_current_span(propagate.extract(header, Context())).get_span_context()
+            trace_id = caller.trace_id or random.getrandbits(128) or 1
+            self._ids = SpanContext(trace_id, caller.span_id or random.getrandbits(64) or 1, is_remote=caller.is_valid)
         return self._ids
 
 
@@ -63,7 +70,8 @@ class _Nobody(NonRecordingSpan):
         return unchosen.ids() if unchosen else INVALID_SPAN_CONTEXT
 
 
-_NOBODY = set_span_in_context(_Nobody(INVALID_SPAN_CONTEXT), Context())
+NOBODY = set_span_in_context(_Nobody(INVALID_SPAN_CONTEXT), Context())
+"""The context of whatever was not chosen. Its ids are those of the `LEFT_OUT` that is set with it."""
 
 
 class Share(Sampler):
@@ -100,7 +108,7 @@ def begun() -> tuple[Context, bool]:
     """
     if random.random() < _share:  # noqa: S311 - it chooses what is traced, and hides nothing
         return Context({_CHOSEN: True}), True
-    return _NOBODY, False
+    return NOBODY, False
 
 
 def taken_up(told: Context, *, from_strangers: bool) -> tuple[Context, bool]:
@@ -112,12 +120,12 @@ def taken_up(told: Context, *, from_strangers: bool) -> tuple[Context, bool]:
     caller = trace.get_current_span(told).get_span_context()
     if not caller.is_valid:
         return begun()
+    if not caller.trace_flags.sampled or (from_strangers and random.random() >= _share):  # noqa: S311 - as above
+        return NOBODY, False
     if not from_strangers:
-        return told, caller.trace_flags.sampled
-    sampled = caller.trace_flags.sampled and random.random() < _share  # noqa: S311 - as above
-    flags = TraceFlags(TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT)
-    kept = SpanContext(caller.trace_id, caller.span_id, is_remote=True, trace_flags=flags)
-    return set_span_in_context(NonRecordingSpan(kept), Context()), sampled
+        return told, True
+    kept = SpanContext(caller.trace_id, caller.span_id, is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    return set_span_in_context(NonRecordingSpan(kept), Context()), True
 
 
 def left_out() -> bool:

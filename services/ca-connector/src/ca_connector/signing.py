@@ -1,7 +1,6 @@
 """Signing for the gateways: items wait in lanes, and for each lane a few calls are under way at a time (ADR 27)."""
 
 import asyncio
-import contextvars
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
@@ -15,6 +14,7 @@ from ca_connector.lanes import Lane, LaneKey, Waiting
 from ca_connector.sealing import SealBroken
 from ca_connector.storage.access import Access
 from hosting import boottime
+from observability import of_nobody
 
 CALLS_PER_CA = 100  # under way at a time; what waits longer is coalesced more
 WAIT_S = 8.0  # for a turn; together with the time a CA is given it stays within what a gateway waits
@@ -49,8 +49,7 @@ class Signing:
 
     def _set_out(self, lane: Lane) -> None:
         lane.set_out()
-        # In a context of its own: it serves many callers, and the trace of the first one is not the others'.
-        task = asyncio.get_running_loop().create_task(self._work(lane), context=contextvars.Context())
+        task = asyncio.get_running_loop().create_task(self._work(lane), context=of_nobody())
         self._at_work.add(task)
         task.add_done_callback(self._at_work.discard)
 
