@@ -9,7 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -92,11 +92,11 @@ class Connection(asyncio.Protocol):
             await self._news()
         return self._taken()
 
-    def free(self) -> bool:
-        """The caller needs nothing more of its answer; whether another request may be sent."""
+    def free(self, now: float) -> bool:
+        """The caller needs nothing more of its answer; whether another request may be sent. `now` is the boot time."""
         self._asked = False
         self._parts.clear()
-        self.idle_since = boottime()  # a host that slept finds its connections idle
+        self.idle_since = now
         return self.reusable
 
     @property
@@ -116,11 +116,12 @@ class Connection(asyncio.Protocol):
         parts, self._parts = self._parts, []
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    async def _news(self) -> None:
+    def _news(self) -> "asyncio.Future[None]":
+        """Done when more has come. Raises NoAnswer where nothing will."""
         if self.fault:
             raise NoAnswer(self.fault)
         self._waiter = self._loop.create_future()
-        await self._waiter
+        return self._waiter
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -218,9 +219,8 @@ class Exchanges:
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.origin)
-        self._secure, self._host = parts.scheme == "https", parts.hostname or ""
-        self._port = parts.port or (443 if self._secure else 80)
-        self._netloc = parts.netloc
+        self._netloc, self._secure = parts.netloc, parts.scheme == "https"
+        self._host, self._port = parts.hostname or "", parts.port or (443 if self._secure else 80)
         self._always = f" HTTP/1.1\r\nHost: {parts.netloc}\r\nUser-Agent: sinete\r\nAccept-Encoding: identity\r\n"
 
     def close(self) -> None:
@@ -252,40 +252,43 @@ class Exchanges:
 
     async def _sent(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Connection:
         request = self._request(method, path, headers, body)
-        begun = boottime()
-        connection = self._kept() or await self._connected()
+        now, left_s = boottime(), self.timeout_s
+        connection = self._kept(now)
+        if connection is None:
+            connection = await self._connected()
+            left_s -= boottime() - now
         if connection.fault:
             raise NotSent(connection.fault)
-        connection.send(request, self.timeout_s - (boottime() - begun))
+        connection.send(request, left_s)
         return connection
 
     def _back(self, connection: Connection) -> None:
-        if connection.free() and not self._closed:
+        now = boottime()  # a host that slept finds its connections idle
+        if connection.free(now) and not self._closed:
             self._idle.append(connection)
         else:
             connection.end()
-        while self._idle and not self._fresh(self._idle[0]):  # the longest idle is the first
+        while self._idle and not self._fresh(self._idle[0], now):  # the longest idle is the first
             self._idle.pop(0).end()
 
     def _request(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
         told = f"{method} {path}{self._netloc}{''.join(headers)}{''.join(headers.values())}"
         if not told.isascii() or not told.isprintable():  # a line's end within it would begin a header of its own
             raise NotSent("a header has other characters than HTTP takes")
-        lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        lines = "".join(map("%s: %s\r\n".__mod__, headers.items()))
         length = "" if body is None else f"Content-Length: {len(body)}\r\n"
         return f"{method} {path}{self._always}{lines}{length}\r\n".encode() + (body or b"")
 
-    def _kept(self) -> Connection | None:
+    def _kept(self, now: float) -> Connection | None:
         """The one that was used last, so that those which are not needed end."""
         while self._idle:
-            connection = self._idle.pop()
-            if self._fresh(connection):
+            if self._fresh(connection := self._idle.pop(), now):
                 return connection
             connection.end()
         return None
 
-    def _fresh(self, connection: Connection) -> bool:
-        return connection.reusable and connection.idle_since > boottime() - self.keep_s
+    def _fresh(self, connection: Connection, now: float) -> bool:
+        return connection.reusable and connection.idle_since > now - self.keep_s
 
     async def _connected(self) -> Connection:
         try:
@@ -297,16 +300,14 @@ class Exchanges:
     async def _connected_to(self, addresses: list[str]) -> Connection:
         """The first address that lets us in."""
         trust, name = (_trust(), self._host) if self._secure else (None, None)
-        loop, fault = asyncio.get_running_loop(), OSError("no address")
+        loop, made, fault = asyncio.get_running_loop(), partial(Connection, self.most), OSError("no address")
         for address in addresses:
             try:
-                _, made = await loop.create_connection(
-                    lambda: Connection(self.most), address, self._port, ssl=trust, server_hostname=name
-                )
+                _, connection = await loop.create_connection(made, address, self._port, ssl=trust, server_hostname=name)
             except OSError as why:
                 fault = why
             else:
-                return made
+                return connection
         raise fault
 
 
