@@ -287,6 +287,39 @@ def test_a_busy_purse_asks_for_its_next_seconds_however_often_it_asks(world):
     assert len(wanted) < 20
 
 
+@pytest.mark.parametrize("near", [False, True])
+def test_a_block_wanted_ahead_or_spent_far_from_the_limit_hurries_nobody_and_shares_a_call(world, near):
+    w = world(10_000_000, near=near, valid_for_ms=600_000)
+    w.request(1)
+    w.talk()
+    w.talk()
+    hurried = []
+    for _ in range(150):  # ten signatures a second, each over at once
+        w.end()
+        hurried.append(w.book.pressing)
+        w.at += 0.1
+        w.request(1)
+        hurried.append(w.book.pressing)
+        if w.book.pressing or len(hurried) % 6 == 0:
+            w.talk()
+            w.talk()
+    assert w.served == 151
+    assert any(hurried[10:]) is near  # what the limit is like is known from the first answer
+    assert near or len(w.ledger.calls) < 10
+
+
+def test_a_block_that_will_soon_be_spent_hurries(world):
+    w = world(10_000_000, near=False, valid_for_ms=600_000)
+    for _ in range(200):
+        w.request(1)
+    w.talk()
+    w.talk()
+    w.at += 0.1
+    while not w.book.pressing:
+        w.request(1)
+    assert w.served == len(w.outcomes)
+
+
 def test_who_waits_is_served_although_the_block_once_asked_for_was_forfeited_before_its_answer_came(world):
     w = world(10)
     w.request(1)

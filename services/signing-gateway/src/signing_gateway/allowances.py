@@ -18,6 +18,7 @@ USABLE_SHARE = 0.9  # of the validity, counted from when the allowance's id was 
 LAST_SECONDS = 5.0  # of a block in which no new call is begun with it
 SHORTEST_LOOK = 0.1  # seconds a rate is measured over at least
 AHEAD = 8.0  # seconds of signing in one block, far from the limit: each block costs a call, two statements and a settlement
+SOON = 1.0  # seconds: a purse that lasts longer need not be filled at once
 QUIET = 64  # units ahead, far from the limit, for who signs now and then: else each of its signatures would be a call
 REMEMBERED = 600.0  # seconds for which it is known, without a block, that the limit is far
 IDLE_NEAR = 1.0  # a block near the limit that lies idle this long goes back
@@ -185,12 +186,20 @@ class Purse:
             return False
         if self.waiting:
             return True
+        had, left = self._held(epoch)
+        return had > 0 and left * 2 <= had and self.ahead(at) > 0
+
+    def lasts(self, epoch: int, at: float) -> bool:
+        """Whether what is in hand is enough for the next second at the last rate."""
+        return self._held(epoch)[1] >= self.rate(at) * SOON
+
+    def _held(self, epoch: int) -> tuple[int, int]:
         had = left = 0
         for allowance in self.allowances:  # no comprehension: every request asks this
             if allowance.epoch == epoch and not allowance.closed:
                 had += allowance.n
                 left += allowance.left
-        return had > 0 and left * 2 <= had and self.ahead(at) > 0
+        return had, left
 
     def want(self, allowance_id: UUID, epoch: int, at: float) -> Want:
         """What to ask for: enough for the longest waiting, at most for all that wait and what is due ahead."""

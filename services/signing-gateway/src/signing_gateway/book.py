@@ -48,14 +48,19 @@ class Book:
         self._asked: dict[UUID, Purse] = {}
         self._settling: dict[UUID, Settlement] = {}  # told, until the monitor has booked them
         self._pressing: set[UUID] = set()  # certificates to look at before the next sweep
+        self._hurries = False  # whether one of them cannot wait for others to share its call
         self._near: set[UUID] = set()  # those where something is held near the limit, which others may wait for
         self._to_sweep: list[UUID] = []  # what the next sweeps look at
         self._closed = False
 
     @property
     def pressing(self) -> bool:
-        """Whether something should be looked at soon."""
-        return bool(self._pressing or self._asked)
+        """Whether something should be looked at soon.
+
+        A block wanted ahead, or spent, far from the limit need not: a call costs the monitor more than what it says, so those
+        that have come up by the next look share one.
+        """
+        return bool(self._hurries or self._asked)
 
     @property
     def open_allowances(self) -> int:
@@ -68,6 +73,7 @@ class Book:
         units = purse.take(need, at)
         if not units or purse.wants_more(need.epoch, at):
             self._pressing.add(need.certificate_id)
+            self._hurries = self._hurries or not units or not purse.lasts(need.epoch, at)
         return units
 
     def wait(self, need: Need, at: float, done: Callable[[Outcome], None]) -> Waiting:
@@ -78,6 +84,7 @@ class Book:
             return waiting
         self._purse(need).waiting.append(waiting)
         self._pressing.add(need.certificate_id)
+        self._hurries = True
         return waiting
 
     def withdraw(self, waiting: Waiting) -> None:
@@ -117,6 +124,7 @@ class Book:
         """
         looked_at = self._looked_at(sweep=sweep)
         self._pressing = {certificate_id for certificate_id in looked_at if self._look(certificate_id, epoch_of, at)}
+        self._hurries = bool(self._pressing)
         for purse in list(self._asked.values())[:MOST]:
             if purse.asked:
                 purse.asked.repeated = purse.asked.first_sent is not None
@@ -136,6 +144,7 @@ class Book:
                 continue
             asked, purse.asked = purse.asked, None
             self._pressing.add(purse.certificate_id)
+            self._hurries = True
             _heard(purse, asked, answer, at)
             if purse.near:
                 self._near.add(purse.certificate_id)
@@ -190,12 +199,13 @@ class Book:
         purses = self._purses.get(allowance.certificate_id, {})
         if (purse := purses.get(allowance.client_service_id)) and purse.waiting:
             purse.serve(at)
-        pressing = allowance.left == 0
+        awaited = False
         for purse in purses.values():
             purse.not_before = 0.0
-            pressing = pressing or bool(purse.waiting)
-        if pressing and not allowance.closed:
+            awaited = awaited or bool(purse.waiting)
+        if (awaited or allowance.left == 0) and not allowance.closed:
             self._pressing.add(allowance.certificate_id)
+            self._hurries = self._hurries or awaited or allowance.near or self._draining(allowance.certificate_id)
 
     def _purse(self, need: Need) -> Purse:
         purses = self._purses.get(need.certificate_id)
