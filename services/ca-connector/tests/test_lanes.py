@@ -15,7 +15,7 @@ def waiting(count, *, alone=False):
 
 
 def a_lane(*items):
-    lane = Lane((uuid4(), "h", "s", None))
+    lane = Lane(uuid4(), ("h", "s", None))
     lane.waiting.extend(items)
     return lane
 

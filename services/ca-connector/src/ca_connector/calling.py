@@ -3,11 +3,13 @@
 Whatever is missing is fetched first and the fence judged again, so that nothing but the call itself follows a judgement.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 from uuid import UUID
 
+from opentelemetry.trace import SpanContext
 from sqlalchemy.exc import SQLAlchemyError
 
 from ca_connector.activation import ActivationData, hashes_per_call
@@ -44,6 +46,7 @@ class Attempt:
 
     lane: Lane
     items: list[Waiting]  # those that have no outcome yet
+    hashes: list[str] = field(default_factory=list)  # what is to be signed of them, as last judged
     refused_token: int | None = None  # the version that the CA refused
     new_token: int | None = None  # the version that a refresh just brought: it is used, however short its life
     sad: str | None = field(default=None, repr=False)
@@ -64,17 +67,18 @@ class Calls:
         self._activation, self._breaker = ActivationData(parts.clock), Breaker()
         self._cas: dict[UUID, Ca] = {}
 
-    async def call(self, lane: Lane, items: list[Waiting]) -> None:
+    def call(self, lane: Lane, items: list[Waiting]) -> Coroutine[Any, Any, None]:
         """Whatever happens, each item has been answered or waits in the lane again when this returns."""
         attempt = Attempt(lane, items)
-        if origins := [item.reply.origin for item in items if item.item.traced and item.reply.origin]:
-            with joined("sign at the CA", origins):
-                await self._until_told(attempt)
-        else:
+        origins = [item.reply.origin for item in items if item.item.traced and item.reply.origin]
+        return self._traced(attempt, origins) if origins else self._until_told(attempt)
+
+    async def _traced(self, attempt: Attempt, origins: list[SpanContext]) -> None:
+        with joined("sign at the CA", origins):
             await self._until_told(attempt)
 
     async def _until_told(self, attempt: Attempt) -> None:
-        certificate_id = attempt.lane.key[0]
+        certificate_id = attempt.lane.certificate_id
         try:
             await self._until_taken(attempt)
         except NothingSigned as fault:
@@ -123,7 +127,7 @@ class Calls:
 
         What a profile says of signing never changes, so it is read once; that takes time, after which the fence is judged again.
         """
-        certificate_id = attempt.lane.key[0]
+        certificate_id = attempt.lane.certificate_id
         while True:
             found = await self._fence.look(certificate_id, {item.item.epoch for item in attempt.items})
             attempt.items = self._permitted(attempt.items, found)
@@ -132,6 +136,8 @@ class Calls:
             access = self._fence.access(certificate_id)
             if access is None:
                 raise FenceUnknown("an epoch stands without an access")
+            step = hashes_per_call(access)
+            attempt.hashes = [each for item in attempt.items for each in item.part(step)]
             authority_id = access.certificate_authority_id
             if reason := self._breaker.reason(authority_id):
                 raise NothingSigned("ca-unavailable", reason)
@@ -174,14 +180,14 @@ class Calls:
 
     def _in_hand(self, ca: Ca, access: Access, attempt: Attempt) -> str | None:
         if ca.profile.signing == "implicit":
-            return self._activation.take(access, len(_hashes(attempt, access)))
+            return self._activation.take(access, len(attempt.hashes))
         if access.tokens is None or access.tokens.sad is None:
             raise NothingSigned("ca-refused", "this grant has no signature activation data: renew it")
         return access.tokens.sad
 
     async def _fetched(self, attempt: Attempt, ca: Ca, access: Access) -> str:
         try:
-            return await self._activation.fetched(ca, access, _token(access), len(_hashes(attempt, access)))
+            return await self._activation.fetched(ca, access, _token(access), len(attempt.hashes))
         except CscRefused as fault:
             raise NothingSigned(_word(fault), str(fault)) from None
         except CaAnswerUnknown as fault:  # a SAD more or less: nothing was signed
@@ -189,20 +195,20 @@ class Calls:
 
     async def _signed(self, attempt: Attempt, ca: Ca, access: Access) -> bool:
         """Makes the call; False when it has to be made once more with a new SAD."""
-        lane, hashes = attempt.lane, _hashes(attempt, access)
-        if len(hashes) > hashes_per_call(access):  # a renewal lowered it since they were taken
+        lane, step = attempt.lane, hashes_per_call(access)
+        if len(attempt.hashes) > step:  # a renewal lowered it since they were taken
             lane.back(attempt.items)
             return True
         if lane.waiting and ca.profile.signing == "implicit":
-            self._activation.ahead(ca, access, _token(access), hashes_per_call(access))
-        asked = Hashes(hashes, *lane.key[1:])
+            self._activation.ahead(ca, access, _token(access), step)
+        asked = Hashes(attempt.hashes, *lane.algorithms)
         try:
             made = await ca.csc.sign(_token(access), attempt.sad or "", access.credential_id, asked)
         except CscRefused as fault:
             self._breaker.reached(ca.profile.id)
             return self._refused(attempt, ca, access, fault)
         self._breaker.reached(ca.profile.id)
-        self._hand_out(attempt, made, hashes_per_call(access))
+        self._hand_out(attempt, made, step)
         return True
 
     def _hand_out(self, attempt: Attempt, made: list[str], step: int) -> None:
@@ -213,7 +219,8 @@ class Calls:
             if not item.signed(made[start : start + count]):
                 larger.append(item)
             start += count
-        attempt.lane.go_on(larger)
+        if larger:
+            attempt.lane.go_on(larger)
         attempt.items = []
 
     def _refused(self, attempt: Attempt, ca: Ca, access: Access, fault: CscRefused) -> bool:
@@ -238,11 +245,6 @@ class Calls:
             raise NothingSigned(_reason(fault), str(fault)) from None
         except CaUnavailable as fault:
             raise NothingSigned("ca-unavailable", str(fault)) from None
-
-
-def _hashes(attempt: Attempt, access: Access) -> list[str]:
-    step = hashes_per_call(access)
-    return [each for item in attempt.items for each in item.part(step)]
 
 
 def _token(access: Access) -> str:

@@ -1,7 +1,9 @@
 """The CSC client, v2.0.0.2 and v1.0.4 by the profile's dialect. It says plainly what became of each call."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
+
+import msgspec
 
 from ca_connector.outbound import Answer, CaAnswerUnknown, CaNotReached, Json, Outbound
 
@@ -175,12 +177,12 @@ class Csc:
         if asked.params:
             body["signAlgoParams"] = asked.params
         made = (await self._call("signatures/signHash", token, body)).body.get("signatures")
-        if not isinstance(made, list) or len(made) != len(asked.hashes) or not all(isinstance(each, str) for each in made):
+        if not isinstance(made, list) or len(made) != len(asked.hashes) or {*map(type, made)} != {str}:
             raise CaAnswerUnknown("signHash answered another number of signatures than hashes")
         return made
 
 
-class Hashes(NamedTuple):
+class Hashes(msgspec.Struct, frozen=True):
     """What is to be signed in one call: base64 digests and the OIDs."""
 
     hashes: list[str]

@@ -9,17 +9,18 @@ import asyncio
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ca_connector.parts import Parts
 from ca_connector.sealing import SealBroken
 from ca_connector.storage.access import Access
-from ca_connector.storage.standing import Key, Standing, accesses, standings
+from ca_connector.storage.standing import STANDING, Key, Standing, accesses, standings
 from observability import get_logger
 
 log = get_logger(__name__)
@@ -40,16 +41,12 @@ Standings = dict[int, Standing]
 """Of one certificate, by epoch."""
 
 
-class Question(NamedTuple):
+class Question(msgspec.Struct, eq=False):
     """Somebody who waits to hear how epochs of a certificate stand."""
 
     certificate_id: UUID
     epochs: Collection[int]
     answer: "asyncio.Future[Standings]"
-
-    def awaited(self) -> bool:
-        """Whether its caller was not cancelled meanwhile."""
-        return not self.answer.done()
 
 
 @dataclass
@@ -58,11 +55,11 @@ class Fence:
 
     engine: AsyncEngine
     parts: Parts
-    _held: dict[UUID, Access | SealBroken] = field(default_factory=dict)
+    _held: dict[int, Access | SealBroken] = field(default_factory=dict)  # by the number of a certificate's id, as lanes are
     _asked: list[Question] = field(default_factory=list)
     _asking: asyncio.Task[None] | None = None
     _connection: AsyncConnection | None = None
-    _driver: Any = None  # what is under that connection: SQLAlchemy's way to it costs more than the query
+    _looking: Any = None  # the look as prepared on it: SQLAlchemy's way, and asyncpg's own to a statement, cost more than it
 
     async def close(self) -> None:
         """Lets a query end, and gives the connection back."""
@@ -73,15 +70,16 @@ class Fence:
     def look(self, certificate_id: UUID, epochs: Collection[int]) -> "asyncio.Future[Standings]":
         """How these stand at an instant after this call. An epoch never assigned is missing. Raises FenceUnknown."""
         # One for each caller: one that is cancelled must not take the answer from the others.
-        answer: asyncio.Future[Standings] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Standings] = loop.create_future()
         self._asked.append(Question(certificate_id, epochs, answer))
         if self._asking is None:
-            self._asking = asyncio.create_task(self._ask())
+            self._asking = loop.create_task(self._ask())
         return answer
 
     def access(self, certificate_id: UUID) -> Access | None:
         """The access as of the last look; None where there never was one. Raises SealBroken."""
-        held = self._held.get(certificate_id)
+        held = self._held.get(certificate_id.int)
         if isinstance(held, SealBroken):
             raise held
         return held
@@ -95,11 +93,12 @@ class Fence:
             except Exception as fault:  # whatever it is: nobody may wait for ever
                 if not isinstance(fault, AWAY):
                     log.exception("the fence failed on our side")
-                for each in filter(Question.awaited, asked):
-                    each.answer.set_exception(FenceUnknown(f"the database does not answer ({type(fault).__name__})"))
+                for each in asked:
+                    if not each.answer.done():  # nor was its caller cancelled
+                        each.answer.set_exception(FenceUnknown(f"the database does not answer ({type(fault).__name__})"))
             else:
                 for each, answer in zip(asked, answers, strict=True):
-                    if each.awaited():
+                    if not each.answer.done():
                         each.answer.set_result(answer)
         self._asking = None
 
@@ -109,13 +108,13 @@ class Fence:
         if changed:
             async with self.parts.sessions() as session:
                 read = await accesses(session, changed, self.parts.sealer)
-            self._held |= read
+            self._held |= {certificate_id.int: access for certificate_id, access in read.items()}
             while len(self._held) > HELD_ACCESSES:
                 del self._held[next(iter(self._held))]
         return found
 
     def _version(self, certificate_id: UUID) -> int | None:
-        held = self._held.get(certificate_id)
+        held = self._held.get(certificate_id.int)
         return held.token_version if isinstance(held, Access) else None
 
     async def _standings(self, keys: Sequence[Key]) -> list[Standing | None]:
@@ -131,15 +130,15 @@ class Fence:
             raise
 
     async def _connected(self) -> Any:
-        if self._driver is None:
+        if self._looking is None:
             self._connection = await self.engine.connect()
             driver: Any = (await self._connection.get_raw_connection()).driver_connection
             await driver.execute(PLANNED_ONCE, timeout=QUERY_S)
-            self._driver = driver
-        return self._driver
+            self._looking = await driver.prepare(STANDING, timeout=QUERY_S)
+        return self._looking
 
     async def _forget(self) -> None:
-        connection, self._connection, self._driver = self._connection, None, None
+        connection, self._connection, self._looking = self._connection, None, None
         if connection is not None:
             with suppress(*AWAY):
                 await connection.invalidate()

@@ -5,24 +5,24 @@ otherwise what comes waits until one returns, and then goes together.
 """
 
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from uuid import UUID
+
+import msgspec
+from msgspec import field
 
 from ca_connector.bulk import Reply, SignItem, SignResult
 from hosting import boottime
 
-LaneKey = tuple[UUID, str, str, str | None]
-"""Certificate id, hash algorithm, signature algorithm and its parameters."""
+Algorithms = tuple[str, str, str | None]
+"""Of the hash, of the signature, and the latter's parameters."""
 
 
-@dataclass(slots=True, eq=False)
-class Waiting:
+class Waiting(msgspec.Struct, eq=False):
     """One item, what was made of it so far, and who waits for it."""
 
     item: SignItem
     reply: Reply
-    made: list[str] = field(default_factory=list)
+    made: list[str] = []
     since: float = field(default_factory=boottime)
     alone: bool = False  # it goes by itself: together with others it was refused, and one of them may be at fault
 
@@ -50,11 +50,11 @@ class Waiting:
         self.reply.add(SignResult(self.item.item_id, "unknown", reason="ca-answer-unknown", detail=detail))
 
 
-@dataclass(slots=True, eq=False)
-class Lane:
+class Lane(msgspec.Struct, eq=False):
     """What waits for one certificate under one set of algorithms."""
 
-    key: LaneKey
+    certificate_id: UUID
+    algorithms: Algorithms
     waiting: deque[Waiting] = field(default_factory=deque)
     at_work: int = 0
     setting_out: bool = False  # one was begun that has not taken anything yet: what comes now goes with it
@@ -77,22 +77,21 @@ class Lane:
     def take(self, step: int) -> list[Waiting]:
         """The items of the next call: whole ones, `step` hashes in all, or the next part of one that is larger."""
         self.setting_out = False
-        return list(self._taken(step))
-
-    def _taken(self, room: int) -> Iterator[Waiting]:
-        first, step = True, room
+        taken: list[Waiting] = []
+        room = step
         while self.waiting:
             item = self.waiting[0]
             if item.reply.abandoned:  # nobody waits for it any more, and it was not sent: then it need not be signed
                 self.waiting.popleft()
                 continue
             size = len(item.part(step))
-            if not first and (size > room or item.alone):
-                return
-            first, room = False, room - size
-            yield self.waiting.popleft()
+            if taken and (size > room or item.alone):
+                break
+            taken.append(self.waiting.popleft())
+            room -= size
             if item.alone:
-                return
+                break
+        return taken
 
     def back(self, items: list[Waiting]) -> None:
         """These go next, in their order."""

@@ -10,7 +10,7 @@ from ca_connector.activation import MAX_HASHES_PER_CALL, hashes_per_call
 from ca_connector.bulk import Reply, SignItem
 from ca_connector.calling import NOT_SENT, Calls
 from ca_connector.fence import Fence
-from ca_connector.lanes import Lane, LaneKey, Waiting
+from ca_connector.lanes import Algorithms, Lane, Waiting
 from ca_connector.sealing import SealBroken
 from ca_connector.storage.access import Access
 from hosting import boottime
@@ -25,17 +25,18 @@ class Signing:
 
     def __init__(self, fence: Fence, calls: Calls, *, calls_per_lane: int) -> None:
         self._fence, self._calls, self._calls_per_lane = fence, calls, calls_per_lane
-        self._lanes: dict[LaneKey, Lane] = {}
+        self._lanes: dict[tuple[int, Algorithms], Lane] = {}  # by the id's number: a UUID hashes itself in Python, time and again
         self._turns: dict[UUID | None, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(CALLS_PER_CA))
         self._at_work: set[asyncio.Task[None]] = set()
 
     def take(self, items: Iterable[SignItem], reply: Reply) -> None:
         """Each item's result goes to `reply` as soon as it is known."""
         for item in items:
-            key = item.certificate_id, item.hash_algorithm_oid, item.sign_algorithm_oid, item.sign_algorithm_params
+            algorithms = item.hash_algorithm_oid, item.sign_algorithm_oid, item.sign_algorithm_params
+            key = item.certificate_id.int, algorithms
             lane = self._lanes.get(key)
             if lane is None:
-                lane = self._lanes[key] = Lane(key)
+                lane = self._lanes[key] = Lane(item.certificate_id, algorithms)
             lane.waiting.append(Waiting(item, reply))
             if lane.wants_another(self._calls_per_lane):
                 self._set_out(lane)
@@ -65,10 +66,11 @@ class Signing:
                             await self._calls.call(lane, items)
                     finally:
                         turns.release()
-                lane.shed(_too_long_ago())
+                if lane.waiting:
+                    lane.shed(_too_long_ago())
         finally:
             if lane.came_back():
-                self._lanes.pop(lane.key, None)
+                self._lanes.pop((lane.certificate_id.int, lane.algorithms), None)
 
     def _taken(self, lane: Lane, step: int) -> list[Waiting]:
         """The items of one call."""
@@ -80,15 +82,16 @@ class Signing:
 
     def _known(self, lane: Lane) -> Access | None:
         """The access as last seen, which says whose turn it is and how much one call takes."""
-        with suppress(SealBroken):  # the call looks again, and says to those who wait what is wrong
-            return self._fence.access(lane.key[0])
-        return None
+        try:
+            return self._fence.access(lane.certificate_id)
+        except SealBroken:  # the call looks again, and says to those who wait what is wrong
+            return None
 
     async def _looked_for(self, lane: Lane) -> Access | None:
         """The access that was never seen yet."""
         with suppress(*NOT_SENT):  # as above
-            await self._fence.look(lane.key[0], [lane.waiting[0].item.epoch])
-            return self._fence.access(lane.key[0])
+            await self._fence.look(lane.certificate_id, [lane.waiting[0].item.epoch])
+            return self._fence.access(lane.certificate_id)
         return None
 
 

@@ -17,7 +17,8 @@ async def test_the_look_at_the_fence_is_planned_once_whatever_the_number_of_keys
     for count in range(1, 8):
         assert await asyncio.gather(*(fence.look(uuid4(), [1, 2]) for _ in range(count))) == [{}] * count
     plans = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1"
-    assert [tuple(row) for row in await fence._driver.fetch(plans, STANDING)] == [(7, 0)]
+    driver = (await fence._connection.get_raw_connection()).driver_connection
+    assert [tuple(row) for row in await driver.fetch(plans, STANDING)] == [(7, 0)]
     await fence.close()
 
 
@@ -31,6 +32,6 @@ async def test_each_key_is_answered_in_its_place_whoever_else_asks_about_it(conn
         ends = {(row.certificate_id, row.epoch): row.expires_at for row in rows}
         driver = (await connection.get_raw_connection()).driver_connection
         keys = [(second, 2), (uuid4(), 1), (first, 1), (second, 1), (second, 2), (first, 2)]
-        found = await standings(driver, keys, timeout_s=5.0)
+        found = await standings(await driver.prepare(STANDING), keys, timeout_s=5.0)
     assert [each and each.expires_at for each in found] == [ends.get(key) for key in keys]
     assert len(ends) == 3

@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,13 +18,13 @@ Key = tuple[UUID, int]
 
 STANDING = """
     SELECT asked.place, e.expires_at, e.withdrawn_at IS NOT NULL AS withdrawn, a.token_version
-    FROM unnest($1::uuid[], $2::int[]) WITH ORDINALITY AS asked (certificate_id, epoch, place)
+    FROM unnest($1::text::uuid[], $2::text::int[]) WITH ORDINALITY AS asked (certificate_id, epoch, place)
     JOIN epoch e USING (certificate_id, epoch)
     JOIN ca_access a USING (certificate_id)
 """
 
 
-class Standing(NamedTuple):
+class Standing(msgspec.Struct, frozen=True):
     """One epoch, and which version of its certificate's access is the newest."""
 
     expires_at: datetime
@@ -37,9 +38,13 @@ class Standing(NamedTuple):
         return "epoch-over" if now >= self.expires_at else None
 
 
-async def standings(driver: Any, keys: Sequence[Key], *, timeout_s: float) -> list[Standing | None]:
-    """Each key's, in their order, by one round trip on an asyncpg connection; None of an epoch never assigned."""
-    rows = await driver.fetch(STANDING, [key[0] for key in keys], [key[1] for key in keys], timeout=timeout_s)
+async def standings(looking: Any, keys: Sequence[Key], *, timeout_s: float) -> list[Standing | None]:
+    """Each key's, in their order, by one round trip of asyncpg's, with `STANDING` prepared; None of an epoch never assigned.
+
+    The keys go as text: of an array asyncpg asks in Python, for each element, whether it is one itself.
+    """
+    ids, epochs = ",".join([f"{key[0].int:032x}" for key in keys]), ",".join([str(key[1]) for key in keys])
+    rows = await looking.fetch(f"{{{ids}}}", f"{{{epochs}}}", timeout=timeout_s)
     found: list[Standing | None] = [None] * len(keys)
     for place, *standing in rows:
         found[place - 1] = Standing(*standing)
