@@ -76,6 +76,23 @@ async def test_what_is_told_bit_by_bit_is_heard_together_where_that_is_asked_for
     await asyncio.wait_for(running, 10)
 
 
+async def test_a_batch_is_no_larger_than_is_asked_for(bootstrap, prefix, publish, background, a_signature, eventually):
+    hearing, batches = Hearing(bootstrap, service=SERVICE, prefix=prefix, batch=3), []
+
+    @hearing.hears_batch(SignatureApplied)
+    async def on_signatures(batch):
+        batches.append([one.event.total for one in batch])
+
+    for total in range(1, 11):
+        await publish(a_signature(total))
+    running = background(hearing.run())
+    await eventually(lambda: batches and batches[-1][-1] == 10)
+    assert [total for batch in batches for total in batch] == list(range(1, 11))
+    assert max(map(len, batches)) == 3
+    await hearing.stop()
+    await asyncio.wait_for(running, 10)
+
+
 async def test_an_event_that_is_heard_plainly_says_the_same_and_an_unreadable_one_is_buried(
     hearing, publish, producer, prefix, background, a_signature, eventually, all_of
 ):

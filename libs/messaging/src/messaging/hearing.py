@@ -30,8 +30,8 @@ from observability import get_logger
 log = get_logger(__name__)
 
 BATCH = 500
+RECORD_BYTES = 600  # about as large as most are
 POLL_MS = 1_000  # records end a poll at once; what it notices at its end is that it shall stop
-GATHERED_BYTES = 262_144  # about as much as `BATCH` records are
 WATCH_S = 1.0
 SILENT_S = 10.0
 STUCK_S = 15.0  # a killed broker has left aiokafka's client waiting for ever
@@ -53,15 +53,23 @@ class NotHearing(Exception):
 class Hearing:
     """What one service hears, as one member of its consumer group. `run` is a background task.
 
-    With `gathers_ms` the broker keeps an answer back for so long, unless there is as much as a batch is: a transaction, a
+    With `gathers_ms` the broker keeps an answer back for so long, unless there is as much as a `batch` is: a transaction, a
     commit and a fetch for each record alone cost a service that counts more than the counting does.
     """
 
     def __init__(
-        self, bootstrap: str, *, service: str, group: str | None = None, prefix: str = "", gathers_ms: int | None = None
+        self,
+        bootstrap: str,
+        *,
+        service: str,
+        group: str | None = None,
+        prefix: str = "",
+        gathers_ms: int | None = None,
+        batch: int = BATCH,
     ) -> None:
         self._bootstrap, self._service, self._prefix = bootstrap, service, prefix
-        self._longest_wait_ms, self._enough_bytes = (500, 1) if gathers_ms is None else (gathers_ms, GATHERED_BYTES)
+        self._longest_wait_ms, self._enough_bytes = (500, 1) if gathers_ms is None else (gathers_ms, batch * RECORD_BYTES)
+        self._batch = batch
         self._group = prefix + (group or service)
         self._ears: dict[str, Ear] = {}
         self._letters = Producer(bootstrap, f"{service}-dead-letters")
@@ -78,7 +86,7 @@ class Hearing:
     def hears_batch(
         self, *types: type[Told], tombstones: bool = False, plainly: bool = False
     ) -> Callable[[ManyHandler], ManyHandler]:
-        """As `hears`, but with up to 500 events at a time, which the handler does in one transaction or not at all.
+        """As `hears`, but with up to a batch of events at a time, which the handler does in one transaction or not at all.
 
         `plainly`: an event may be a struct with the fields of its class, which is read in a fifth of the time.
         """
@@ -180,8 +188,12 @@ class Hearing:
             await self._take(subscriber.consumer, records)
 
         subscriber(on_records)
-        subscriber.get_msg = _polled  # type: ignore[method-assign] # its own sleeps after each empty poll, with records waiting
+        subscriber.get_msg = self._polled  # type: ignore[method-assign] # its own sleeps after each empty poll, with records waiting
         return subscriber
+
+    async def _polled(self, consumer: AIOKafkaConsumer) -> Any:
+        by_partition = await consumer.getmany(timeout_ms=POLL_MS, max_records=self._batch)
+        return tuple(chain.from_iterable(by_partition.values()))
 
     async def _take(self, consumer: AIOKafkaConsumer, records: Sequence[Incoming]) -> None:
         """One poll's records: the topics beside each other, each topic in order; then the offsets."""
@@ -251,11 +263,6 @@ class Hearing:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return
-
-
-async def _polled(consumer: AIOKafkaConsumer) -> Any:
-    by_partition = await consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH)
-    return tuple(chain.from_iterable(by_partition.values()))
 
 
 async def _as_it_came(records: Any) -> KafkaMessage:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from grant_monitor.consumers import GATHERS_MS, hear
+from grant_monitor.consumers import BATCH, GATHERS_MS, hear
 from grant_monitor.patrol import Patrol
 from grant_monitor.routes import internal_api
 from grant_monitor.settings import Settings
@@ -21,7 +21,7 @@ def build(settings: Settings, clock: Clock) -> App:
     engine = open_engine(settings.database_url.get_secret_value())
     sessions = sessions_of(engine)
     verifier = TokenVerifier(SERVICE, Path(settings.service_keys), clock)
-    hearing = Hearing(settings.kafka_bootstrap, service=SERVICE, prefix=settings.topic_prefix, gathers_ms=GATHERS_MS)
+    hearing = Hearing(settings.kafka_bootstrap, service=SERVICE, prefix=settings.topic_prefix, gathers_ms=GATHERS_MS, batch=BATCH)
     hear(hearing, sessions, clock)
     relay = Relay(engine, settings.kafka_bootstrap, service=SERVICE, clock=clock, prefix=settings.topic_prefix)
     patrol = Patrol(sessions, clock)
