@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 import psutil
+from tests.bench.machine import elsewhere
 from tests.bench.material import Material
 
 HANDSHAKES = 32
@@ -279,6 +280,7 @@ def _cpu(process: psutil.Process | None) -> float:
 
 def main() -> None:
     """See the module."""
+    elsewhere()
     order = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Order)
     Path(sys.argv[2]).write_bytes(msgspec.json.encode(Load(order).run()))
 

@@ -15,6 +15,7 @@ from typing import cast
 import msgspec
 import uvloop
 from httptools import HttpRequestParser
+from tests.bench.machine import elsewhere
 from tests.bench.material import Material, signature
 
 TRACED = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -120,7 +121,10 @@ async def serve(ca: StubCa, port: int) -> None:
 def main() -> None:
     """See the module."""
     port, material, mode = int(sys.argv[1]), Material.read(Path(sys.argv[2])), sys.argv[3]
-    ca = StubCa(material, f"http://127.0.0.1:{port}", replay=mode == "replay")
+    replay = mode == "replay"
+    if replay:
+        elsewhere()
+    ca = StubCa(material, f"http://127.0.0.1:{port}", replay=replay)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(ca, port))
 
