@@ -264,12 +264,12 @@ class Exchanges:
 
     def _back(self, connection: Connection) -> None:
         now = boottime()  # a host that slept finds its connections idle
+        while self._idle and not self._fresh(self._idle[0], now):  # the longest idle is the first
+            self._idle.pop(0).end()
         if connection.free(now) and not self._closed:
             self._idle.append(connection)
         else:
             connection.end()
-        while self._idle and not self._fresh(self._idle[0], now):  # the longest idle is the first
-            self._idle.pop(0).end()
 
     def _request(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
         told = f"{method} {path}{self._netloc}{''.join(headers)}{''.join(headers.values())}"

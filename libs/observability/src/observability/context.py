@@ -82,9 +82,8 @@ _OF_NOBODY = contextvars.Context()
 _OF_NOBODY.run(LEFT_OUT.set, Unchosen())
 
 
-def of_nobody() -> contextvars.Context:
-    """The context for a task that serves several callers: it is in the trace of none of them, but for what is `joined`."""
-    return _OF_NOBODY.copy()
+of_nobody = _OF_NOBODY.copy
+"""Makes the context for a task that serves several callers: it is in the trace of none of them, but for what is `joined`."""
 
 
 @contextmanager

@@ -46,7 +46,8 @@ class Attempt:
 
     lane: Lane
     items: list[Waiting]  # those that have no outcome yet
-    hashes: list[str] = field(default_factory=list)  # what is to be signed of them, as last judged
+    step: int = 0  # how many hashes the CA takes in a call, as last judged
+    hashes: list[str] = field(default_factory=list)  # what is to be signed of the items in this one
     refused_token: int | None = None  # the version that the CA refused
     new_token: int | None = None  # the version that a refresh just brought: it is used, however short its life
     sad: str | None = field(default=None, repr=False)
@@ -136,7 +137,7 @@ class Calls:
             access = self._fence.access(certificate_id)
             if access is None:
                 raise FenceUnknown("an epoch stands without an access")
-            step = hashes_per_call(access)
+            attempt.step = step = hashes_per_call(access)
             attempt.hashes = [each for item in attempt.items for each in item.part(step)]
             authority_id = access.certificate_authority_id
             if reason := self._breaker.reason(authority_id):
@@ -187,7 +188,7 @@ class Calls:
 
     async def _fetched(self, attempt: Attempt, ca: Ca, access: Access) -> str:
         try:
-            return await self._activation.fetched(ca, access, _token(access), len(attempt.hashes))
+            return await self._activation.fetched(ca, access, self._tokens.held(access).access, len(attempt.hashes))
         except CscRefused as fault:
             raise NothingSigned(_word(fault), str(fault)) from None
         except CaAnswerUnknown as fault:  # a SAD more or less: nothing was signed
@@ -195,27 +196,27 @@ class Calls:
 
     async def _signed(self, attempt: Attempt, ca: Ca, access: Access) -> bool:
         """Makes the call; False when it has to be made once more with a new SAD."""
-        lane, step = attempt.lane, hashes_per_call(access)
-        if len(attempt.hashes) > step:  # a renewal lowered it since they were taken
+        lane = attempt.lane
+        if len(attempt.hashes) > attempt.step:  # a renewal lowered it since they were taken
             lane.back(attempt.items)
             return True
         if lane.waiting and ca.profile.signing == "implicit":
-            self._activation.ahead(ca, access, _token(access), step)
+            self._activation.ahead(ca, access, self._tokens.held(access).access, attempt.step)
         asked = Hashes(attempt.hashes, *lane.algorithms)
         try:
-            made = await ca.csc.sign(_token(access), attempt.sad or "", access.credential_id, asked)
+            made = await ca.csc.sign(self._tokens.held(access).access, attempt.sad or "", access.credential_id, asked)
         except CscRefused as fault:
             self._breaker.reached(ca.profile.id)
             return self._refused(attempt, ca, access, fault)
         self._breaker.reached(ca.profile.id)
-        self._hand_out(attempt, made, step)
+        self._hand_out(attempt, made)
         return True
 
-    def _hand_out(self, attempt: Attempt, made: list[str], step: int) -> None:
+    def _hand_out(self, attempt: Attempt, made: list[str]) -> None:
         """Each item's signatures in the order of its hashes; one that is larger than a call goes on with its next part."""
         start, larger = 0, []
         for item in attempt.items:
-            count = len(item.part(step))
+            count = len(item.part(attempt.step))
             if not item.signed(made[start : start + count]):
                 larger.append(item)
             start += count
@@ -245,12 +246,6 @@ class Calls:
             raise NothingSigned(_reason(fault), str(fault)) from None
         except CaUnavailable as fault:
             raise NothingSigned("ca-unavailable", str(fault)) from None
-
-
-def _token(access: Access) -> str:
-    if access.tokens is None:
-        raise AccessWithdrawn("the access to this certificate is over: it has to be renewed")
-    return access.tokens.access
 
 
 def _reason(fault: AccessWithdrawn) -> str:

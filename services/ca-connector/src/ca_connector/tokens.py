@@ -56,7 +56,7 @@ class AccessTokens:
 
     def good(self, access: Access, refused: int | None = None) -> bool:
         """Whether its token is good for a while and is not the one that was refused. Raises AccessWithdrawn where it has none."""
-        ends = self._held(access).access_ends
+        ends = self.held(access).access_ends
         return access.token_version != refused and ends - SKEW_S > self._parts.clock().timestamp()
 
     async def refreshed(self, ca: Ca, certificate_id: UUID, refused: int | None) -> Access:
@@ -64,7 +64,8 @@ class AccessTokens:
         async with self._locks[certificate_id]:  # the row's lock is for other instances; here nobody waits on a connection
             return await self._refreshed(ca, certificate_id, refused)
 
-    def _held(self, access: Access) -> KeptTokens:
+    def held(self, access: Access) -> KeptTokens:
+        """Its tokens. Raises AccessWithdrawn where it has none any more."""
         if access.tokens is None or access.state != "good":
             raise AccessWithdrawn("the access to this certificate is over: it has to be renewed")
         return access.tokens
@@ -74,7 +75,7 @@ class AccessTokens:
         parts = self._parts
         async with parts.sessions.begin() as session:
             access = await access_to(session, certificate_id, parts.sealer, lock=True)
-            tokens, now = self._held(access), parts.clock()
+            tokens, now = self.held(access), parts.clock()
             if self.good(access, refused):
                 return access
             if tokens.refresh is None:
