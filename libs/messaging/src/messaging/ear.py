@@ -87,7 +87,7 @@ class Ear:
 
     async def _batch(self, readable: list[tuple[Incoming, Heard]], bury: Bury) -> None:
         """All in one call; when one of them is refused as unreadable, each by itself, to find it."""
-        with hearing_many(self.topic, (record.headers for record, _ in readable)), HANDLING.labels(self.topic).time():
+        with hearing_many(self.topic, (heard.traceparent for _, heard in readable)), HANDLING.labels(self.topic).time():
             try:
                 await self.handler([heard for _, heard in readable])
             except UnreadableEvent as refusal:

@@ -31,6 +31,7 @@ class Heard:
     key: str  # the aggregate's id
     at: datetime  # ce_time: when its teller says it happened, aware
     event_id: str  # ce_id: the same when it is told again by the relay
+    traceparent: str = ""  # of its teller
 
 
 def types_on(topic: str) -> Mapping[str, type[Told]]:
@@ -58,12 +59,12 @@ def read(record: Incoming, types: Mapping[str, type[Told]], *, plainly_if_so: bo
     if event is None:
         event = decode(record.value, record.headers, types)
     if event is None:
-        return Heard(None, key, _tombstone_time(record, said), event_id or _place(record))
+        return Heard(None, key, _tombstone_time(record, said), event_id or _place(record), _text(said.get("traceparent")))
     if key != event.key:
         raise UnreadableEvent(f"{event.type}: the record's key is not the event's {event.key_field}")
     if not event_id:
         raise UnreadableEvent("header ce_id is missing")
-    return Heard(event, key, instant(_text(said.get("ce_time"))), event_id)
+    return Heard(event, key, instant(_text(said.get("ce_time"))), event_id, _text(said.get("traceparent")))
 
 
 def _text(value: bytes | None) -> str:
