@@ -1,9 +1,10 @@
 import asyncio
+import struct
 from io import BytesIO
 from uuid import uuid4
 
 import pytest
-from aiokafka.errors import CorruptRecordException, IncompatibleBrokerVersion, LeaderNotAvailableError
+from aiokafka.errors import CorruptRecordException, IncompatibleBrokerVersion, LeaderNotAvailableError, NodeNotReadyError
 from aiokafka.protocol.produce import ProduceRequest, ProduceRequest_v7, ProduceResponse_v7
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import TopicPartition
@@ -49,6 +50,32 @@ def test_an_answer_is_read_as_aiokafka_itself_would_read_it(codes, correlation_i
 def test_a_broker_that_does_not_take_the_version_is_told_apart():
     with pytest.raises(IncompatibleBrokerVersion, match="takes Produce 8 to 13, not 7"):
         Produce({}).prepare({0: (8, 13)})
+
+
+class TwoLeaders:
+    """A client of a cluster in which odd partitions are led by a broker that is away."""
+
+    def __init__(self):
+        self.cluster = self
+
+    def leader_for_partition(self, partition):
+        return partition.partition % 2
+
+    async def send(self, leader, request):
+        if leader == 1:
+            raise NodeNotReadyError
+        (count,) = struct.unpack_from(">i", request.encode(), 12 + 2 + len("signatures"))
+        assert count == 2
+        return {TopicPartition("signatures", number): 0 for number in (0, 2)}
+
+
+async def test_a_leader_that_is_away_holds_up_its_own_partitions_alone():
+    batches = {TopicPartition("signatures", number): built([b"one"]) for number in range(4)}
+    faults = await produced(TwoLeaders(), batches)
+    assert {partition.partition: type(fault) for partition, fault in faults.items()} == {
+        1: NodeNotReadyError,
+        3: NodeNotReadyError,
+    }
 
 
 @pytest.mark.integration

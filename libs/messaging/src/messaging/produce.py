@@ -38,7 +38,8 @@ async def produced(client: AIOKafkaClient, batches: Built) -> Faults:
             faults[partition] = LeaderNotAvailableError(partition.topic)
         else:
             by_leader[leader][partition] = batch
-    for found in await asyncio.gather(*(_sent(client, leader, its) for leader, its in by_leader.items())):
+    sending = [_sent(client, leader, its) for leader, its in by_leader.items()]
+    for found in await asyncio.gather(*sending) if len(sending) > 1 else [await each for each in sending]:
         faults |= found
     return faults
 
