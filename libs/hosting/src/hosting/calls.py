@@ -103,7 +103,7 @@ class InternalCalls:
                 asked = self._exchanges.answering("POST", self._prefix + path, self._headers(context, NDJSON), body)
                 async with asked as answer:
                     if not 200 <= answer.status < 300:
-                        self._read(answer.status, await answer.body(), None)
+                        self._read(answer.status, b"".join([part async for part in answer.parts()]), None)
                     async for part in answer.parts():
                         whole, newline, rest = (rest + part).rpartition(b"\n")
                         if newline:

@@ -76,21 +76,15 @@ class Connection(asyncio.Protocol):
     async def head(self) -> None:
         """Returns when `status` and `headers` are known. Raises NoAnswer."""
         while not self.status:
-            await self._news()
+            await self.news()
 
     async def parts(self) -> AsyncIterator[bytes]:
         """The body as it comes. Raises NoAnswer when it breaks off."""
         while not self.whole or self._parts:
             if self._parts:
-                yield self._taken()
+                yield self.taken()
             else:
-                await self._news()
-
-    async def body(self) -> bytes:
-        """The whole body. Raises NoAnswer."""
-        while not self.whole:
-            await self._news()
-        return self._taken()
+                await self.news()
 
     def free(self, now: float) -> bool:
         """The caller needs nothing more of its answer; whether another request may be sent. `now` is the boot time."""
@@ -112,11 +106,12 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def _taken(self) -> bytes:
+    def taken(self) -> bytes:
+        """What came of the body since this was asked last."""
         parts, self._parts = self._parts, []
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def _news(self) -> "asyncio.Future[None]":
+    def news(self) -> "asyncio.Future[None]":
         """Done when more has come. Raises NoAnswer where nothing will."""
         if self.fault:
             raise NoAnswer(self.fault)
@@ -233,8 +228,9 @@ class Exchanges:
         """One exchange. Raises NotSent or NoAnswer."""
         connection = await self._sent(method, path, headers, body)
         try:
-            whole = await connection.body()
-            return Answer(connection.status, connection.headers, whole)
+            while not connection.whole:
+                await connection.news()
+            return Answer(connection.status, connection.headers, connection.taken())
         finally:
             self._back(connection)
 

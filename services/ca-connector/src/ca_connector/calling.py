@@ -49,7 +49,7 @@ class Attempt:
     step: int = 0  # how many hashes the CA takes in a call, as last judged
     hashes: list[str] = field(default_factory=list)  # what is to be signed of the items in this one
     refused_token: int | None = None  # the version that the CA refused
-    new_token: int | None = None  # the version that a refresh just brought: it is used, however short its life
+    new_token: int | None = None  # the version that a refresh just brought
     sad: str | None = field(default=None, repr=False)
     new_sad: bool = False  # whether one was refused already
 
@@ -160,7 +160,7 @@ class Calls:
 
     def _ready(self, attempt: Attempt, ca: Ca, access: Access) -> bool:
         """Whether token and SAD are in hand."""
-        if not self._token_good(attempt, access):
+        if not self._tokens.good(access, attempt.refused_token, attempt.new_token):
             return False
         if attempt.sad is None:
             attempt.sad = self._in_hand(ca, access, attempt)
@@ -168,16 +168,13 @@ class Calls:
 
     async def _fetch(self, attempt: Attempt, ca: Ca, access: Access) -> None:
         """What was not in hand: the token first, since a SAD is asked for with it."""
-        if not self._token_good(attempt, access):
+        if not self._tokens.good(access, attempt.refused_token, attempt.new_token):
             # Its client secret may have been changed meanwhile, by another instance too.
             fresh = await self._parts.ca(access.certificate_authority_id)
             new = await self._tokens.refreshed(fresh, access.certificate_id, attempt.refused_token)
             attempt.new_token = new.token_version
         else:
             attempt.sad = await self._fetched(attempt, ca, access)
-
-    def _token_good(self, attempt: Attempt, access: Access) -> bool:
-        return access.token_version == attempt.new_token or self._tokens.good(access, attempt.refused_token)
 
     def _in_hand(self, ca: Ca, access: Access, attempt: Attempt) -> str | None:
         if ca.profile.signing == "implicit":

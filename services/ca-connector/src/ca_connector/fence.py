@@ -88,8 +88,7 @@ class Fence:
         while self._asked:
             asked, self._asked = self._asked, []
             try:
-                found = iter(await self._read([(each.certificate_id, epoch) for each in asked for epoch in each.epochs]))
-                answers = [{epoch: standing for epoch in each.epochs if (standing := next(found))} for each in asked]
+                answers = await self._answers(asked)
             except Exception as fault:  # whatever it is: nobody may wait for ever
                 if not isinstance(fault, AWAY):
                     log.exception("the fence failed on our side")
@@ -102,25 +101,35 @@ class Fence:
                         each.answer.set_result(answer)
         self._asking = None
 
-    async def _read(self, keys: Sequence[Key]) -> list[Standing | None]:
-        found = await self._standings(keys)
-        changed = {key[0] for key, each in zip(keys, found, strict=True) if each and self._version(key[0]) != each.token_version}
+    async def _answers(self, asked: Sequence[Question]) -> list[Standings]:
+        """Each one's; what changed of its access since the last look is read too."""
+        found = iter(await self._standings([(each.certificate_id, epoch) for each in asked for epoch in each.epochs]))
+        answers: list[Standings] = []
+        changed: set[UUID] = set()
+        for each in asked:
+            answer: Standings = {}
+            held = self._held.get(each.certificate_id.int)
+            for epoch in each.epochs:
+                if standing := next(found):
+                    answer[epoch] = standing
+                    if not isinstance(held, Access) or held.token_version != standing.token_version:
+                        changed.add(each.certificate_id)
+            answers.append(answer)
         if changed:
-            async with self.parts.sessions() as session:
-                read = await accesses(session, changed, self.parts.sealer)
-            self._held |= {certificate_id.int: access for certificate_id, access in read.items()}
-            while len(self._held) > HELD_ACCESSES:
-                del self._held[next(iter(self._held))]
-        return found
+            await self._read(changed)
+        return answers
 
-    def _version(self, certificate_id: UUID) -> int | None:
-        held = self._held.get(certificate_id.int)
-        return held.token_version if isinstance(held, Access) else None
+    async def _read(self, changed: Collection[UUID]) -> None:
+        async with self.parts.sessions() as session:
+            read = await accesses(session, changed, self.parts.sealer)
+        self._held |= {certificate_id.int: access for certificate_id, access in read.items()}
+        while len(self._held) > HELD_ACCESSES:
+            del self._held[next(iter(self._held))]
 
     async def _standings(self, keys: Sequence[Key]) -> list[Standing | None]:
         """On a connection that is kept; one that was dropped meanwhile is made anew, since asking twice changes nothing."""
         try:
-            return await standings(await self._connected(), keys, timeout_s=QUERY_S)
+            return await standings(self._looking or await self._connected(), keys, timeout_s=QUERY_S)
         except AWAY:
             await self._forget()
         try:
@@ -130,11 +139,10 @@ class Fence:
             raise
 
     async def _connected(self) -> Any:
-        if self._looking is None:
-            self._connection = await self.engine.connect()
-            driver: Any = (await self._connection.get_raw_connection()).driver_connection
-            await driver.execute(PLANNED_ONCE, timeout=QUERY_S)
-            self._looking = await driver.prepare(STANDING, timeout=QUERY_S)
+        self._connection = await self.engine.connect()
+        driver: Any = (await self._connection.get_raw_connection()).driver_connection
+        await driver.execute(PLANNED_ONCE, timeout=QUERY_S)
+        self._looking = await driver.prepare(STANDING, timeout=QUERY_S)
         return self._looking
 
     async def _forget(self) -> None:

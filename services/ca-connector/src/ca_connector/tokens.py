@@ -54,8 +54,13 @@ class AccessTokens:
             access = await access_to(session, certificate_id, self._parts.sealer)
         return access if self.good(access, refused) else await self.refreshed(ca, certificate_id, refused)
 
-    def good(self, access: Access, refused: int | None = None) -> bool:
-        """Whether its token is good for a while and is not the one that was refused. Raises AccessWithdrawn where it has none."""
+    def good(self, access: Access, refused: int | None = None, new: int | None = None) -> bool:
+        """Whether its token is good for a while and is not the one that was refused. Raises AccessWithdrawn where it has none.
+
+        `new` is the version that a refresh just brought: that one is good, however short its life.
+        """
+        if access.token_version == new:
+            return True
         ends = self.held(access).access_ends
         return access.token_version != refused and ends - SKEW_S > self._parts.clock().timestamp()
 

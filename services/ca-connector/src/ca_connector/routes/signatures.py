@@ -92,7 +92,8 @@ async def _stream(reply: Reply, scope: Scope, receive: Receive, send: Send) -> N
         later.cancel()
         if watching is not None:
             watching.cancel()
-        reply.abandon()
+        if not reply.done:
+            reply.abandon()
 
 
 async def _until_gone(reply: Reply, receive: Receive) -> None:
