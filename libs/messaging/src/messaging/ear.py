@@ -86,7 +86,7 @@ class Ear:
         HEARD.labels(self.topic, "handled").inc()
 
     async def _batch(self, readable: list[tuple[Incoming, Heard]], bury: Bury) -> None:
-        """All in one call; when one of them is refused as unreadable, each by itself, to find it."""
+        """All in one call; when one of them is refused as unreadable, each half by itself, until it is found."""
         with hearing_many(self.topic, (heard.traceparent for _, heard in readable)), HANDLING.labels(self.topic).time():
             try:
                 await self.handler([heard for _, heard in readable])
@@ -97,8 +97,9 @@ class Ear:
             else:
                 HEARD.labels(self.topic, "handled").inc(len(readable))
                 return
-        for one in readable:
-            await self._batch([one], bury)
+        half = len(readable) // 2
+        await self._batch(readable[:half], bury)
+        await self._batch(readable[half:], bury)
 
     async def _buried(self, record: Incoming, reason: str, bury: Bury) -> None:
         await bury(record, reason)

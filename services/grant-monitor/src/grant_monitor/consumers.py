@@ -37,7 +37,7 @@ def _hear_ca_access(hearing: Hearing, sessions: Sessions, clock: Clock) -> None:
     async def on_ca_access(batch: list[Heard]) -> None:
         """Opens the epochs that the connector assigned and expires those that were withdrawn, in one transaction.
 
-        One that is refused undoes it; the hearing then gives the batch again, one event at a time.
+        One that is refused undoes it; the hearing then gives it again, in halves, down to the one.
         """
         events: list[CaAccessGranted | CaAccessWithdrawn] = [heard.event for heard in batch]
         for event in events:
@@ -63,7 +63,7 @@ def _hear_signatures(hearing: Hearing, sessions: Sessions, clock: Clock) -> None
         """Counts a batch in one transaction.
 
         What fits no block is not counted and is a dead letter. What does is counted even so; the hearing then gives the
-        batch again, one event at a time, to find out which one it was.
+        batch again, in halves, to find out which one it was.
         """
         refused: list[tuple[SignatureApplied, UsageDiscrepancy]] = []
         telling = _greatest(batch)
