@@ -280,8 +280,9 @@ def _cpu(process: psutil.Process | None) -> float:
 
 def main() -> None:
     """See the module."""
-    elsewhere()
     order = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Order)
+    if order.rate:
+        elsewhere()
     Path(sys.argv[2]).write_bytes(msgspec.json.encode(Load(order).run()))
 
 
