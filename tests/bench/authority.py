@@ -1,13 +1,12 @@
 """How much of a certificate authority's own speed reaches the clients (row 4): real keys, the authority alone on one core."""
 
 import asyncio
-import os
 import re
 
-import psutil
-from tests.bench.bench import Bench, Running
+from tests.bench.bench import Bench
 from tests.bench.figure import Figure
 from tests.bench.load import Measured
+from tests.bench.machine import divided
 from tests.bench.material import made
 from tests.bench.signing import AT_ONCE, laid
 
@@ -24,23 +23,16 @@ async def figures(bench: Bench) -> list[Figure]:
     The best of the rounds ÷ the best of what openssl makes before, between and after them, while the authority rests: whoever
     else uses the machine only ever takes from either.
     """
-    cores = os.sched_getaffinity(0)
-    alone, *others = sorted(cores)
-    if not others:
-        raise RuntimeError("one core alone cannot be the authority's")
     material = made()
     material.write(bench.folder / "material")
     async with bench.platform("authority") as platform:
         bed = await laid(platform, material, GRANTS, "sign")
         authority = next(process for process in platform.running if process.name == "stub")
-        try:
-            set_apart(authority, alone, others)
+        with divided([authority.pid]) as alone:
             possible, runs = [await openssl_speed(alone)], []
             for _ in range(ROUNDS):
                 runs.append(await bed.measured("gateway", hashes=HASHES, at_once=AT_ONCE, seconds=SECONDS, pid=authority.pid))
                 possible.append(await openssl_speed(alone))
-        finally:
-            os.sched_setaffinity(0, cores)
     best = max(runs, key=_rate)
     beside = {
         "signatures a second": f"{_rate(best):,.0f}, of all rounds {_spread([_rate(run) for run in runs])}",
@@ -49,17 +41,6 @@ async def figures(bench: Bench) -> list[Figure]:
     }
     name = "real RSA-2048 keys, 10 hashes a request ÷ openssl speed"
     return [Figure(name, _rate(best) / max(possible), "ratio", 0.8, beside=beside)]
-
-
-def set_apart(authority: Running, alone: int, others: list[int]) -> None:
-    """Gives one core to the authority and the others to whatever else was started: services, PostgreSQL, Kafka, and ourselves.
-
-    What they start later, as a connection's process or the load, stays where who started it is.
-    """
-    ourselves = psutil.Process()
-    for process in (ourselves, *ourselves.children(recursive=True)):
-        for thread in process.threads():
-            os.sched_setaffinity(thread.id, [alone] if process.pid == authority.pid else others)
 
 
 async def openssl_speed(core: int) -> float:

@@ -60,11 +60,6 @@ class Running:
             return False  # it has just ended, or is about to
         return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in held)
 
-    def pin(self, *cores: int) -> None:
-        """Binds all its threads to these cores."""
-        for thread in Path(f"/proc/{self.pid}/task").iterdir():
-            os.sched_setaffinity(int(thread.name), cores)
-
     def stop(self) -> None:
         """Asks it to end, and ends it after a while."""
         self.process.terminate()

@@ -3,7 +3,8 @@
 import os
 import statistics
 import time
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psutil
@@ -30,6 +31,34 @@ def elsewhere() -> None:
     """
     with suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+
+
+@contextmanager
+def divided(first: Collection[int]) -> Iterator[int]:
+    """One core for the processes with these ids, the others for whatever else runs: ourselves and all that we started.
+
+    What they start meanwhile, as a connection's process or the load, stays where who started it is. Gives the one core's number.
+
+    Raises RuntimeError where there is one core alone.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    one, *others = cores
+    if not others:
+        raise RuntimeError("one core alone cannot be divided")
+    _bind({pid: [one] for pid in first}, others)
+    try:
+        yield one
+    finally:
+        _bind({}, cores)
+
+
+def _bind(some: Mapping[int, list[int]], rest: list[int]) -> None:
+    ourselves = psutil.Process()
+    for process in (ourselves, *ourselves.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):  # one of a connection that has just ended
+            for thread in process.threads():
+                with suppress(ProcessLookupError):
+                    os.sched_setaffinity(thread.id, some.get(process.pid, rest))
 
 
 @dataclass(frozen=True)
