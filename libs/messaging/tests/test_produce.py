@@ -4,7 +4,13 @@ from io import BytesIO
 from uuid import uuid4
 
 import pytest
-from aiokafka.errors import CorruptRecordException, IncompatibleBrokerVersion, LeaderNotAvailableError, NodeNotReadyError
+from aiokafka.errors import (
+    CorruptRecordException,
+    IncompatibleBrokerVersion,
+    LeaderNotAvailableError,
+    NodeNotReadyError,
+    UnknownError,
+)
 from aiokafka.protocol.produce import ProduceRequest, ProduceRequest_v7, ProduceResponse_v7
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import TopicPartition
@@ -53,29 +59,50 @@ def test_a_broker_that_does_not_take_the_version_is_told_apart():
 
 
 class TwoLeaders:
-    """A client of a cluster in which odd partitions are led by a broker that is away."""
+    """A client of a cluster in which a broker leads the even partitions and another, which is `away` or silent, the odd ones."""
 
-    def __init__(self):
-        self.cluster = self
+    def __init__(self, away=None):
+        self.cluster, self.away = self, away
 
     def leader_for_partition(self, partition):
         return partition.partition % 2
 
     async def send(self, leader, request):
+        if leader == 1 and self.away:
+            raise self.away
         if leader == 1:
-            raise NodeNotReadyError
+            await asyncio.Future()
         (count,) = struct.unpack_from(">i", request.encode(), 12 + 2 + len("signatures"))
         assert count == 2
         return {TopicPartition("signatures", number): 0 for number in (0, 2)}
 
 
-async def test_a_leader_that_is_away_holds_up_its_own_partitions_alone():
-    batches = {TopicPartition("signatures", number): built([b"one"]) for number in range(4)}
-    faults = await produced(TwoLeaders(), batches)
+FOUR = {TopicPartition("signatures", number): built([b"one"]) for number in range(4)}
+
+
+async def test_a_leader_that_is_away_is_the_fault_of_its_own_partitions_alone():
+    taken = []
+    faults = await produced(TwoLeaders(NodeNotReadyError()), FOUR, taken.append)
     assert {partition.partition: type(fault) for partition, fault in faults.items()} == {
         1: NodeNotReadyError,
         3: NodeNotReadyError,
     }
+    assert [partition.partition for partition in taken] == [0, 2]
+
+
+async def test_what_a_leader_has_is_told_though_another_is_silent(background, eventually):
+    taken = []
+    background(produced(TwoLeaders(), FOUR, taken.append))
+    await eventually(lambda: [partition.partition for partition in taken] == [0, 2])
+
+
+async def test_a_partition_that_the_answer_leaves_out_is_not_taken():
+    missed, taken = TopicPartition("signatures", 4), []
+    faults = await produced(
+        TwoLeaders(), {TopicPartition("signatures", 2): built([b"one"]), missed: built([b"two"])}, taken.append
+    )
+    assert {partition: type(fault) for partition, fault in faults.items()} == {missed: UnknownError}
+    assert taken == [TopicPartition("signatures", 2)]
 
 
 @pytest.mark.integration
@@ -87,7 +114,7 @@ class TestOnABroker:
         await living.partitions_for(f"{prefix}signatures")
         ready = {TopicPartition(f"{prefix}signatures", number): built([b"ready"]) for number in range(3)}
         async with asyncio.timeout(30):
-            while await produced(living.client, ready):  # the broker makes a new topic's partitions one after the other
+            while await produced(living.client, ready, bool):  # the broker makes a new topic's partitions one after the other
                 await asyncio.sleep(0.1)
         yield living.client
         await producer.close()
@@ -95,7 +122,7 @@ class TestOnABroker:
     async def test_a_batch_that_comes_twice_is_taken_once(self, client, prefix, all_of):
         batches = {TopicPartition(f"{prefix}signatures", 2): built([b"one", b"two"], producer_id=4_000_000)}
         for _ in range(2):
-            assert await produced(client, batches) == {}
+            assert await produced(client, batches, bool) == {}
         told = [record.value for record in await all_of(f"{prefix}signatures") if record.value != b"ready"]
         assert told == [b"one", b"two"]
 
@@ -103,7 +130,9 @@ class TestOnABroker:
         topic, torn = f"{prefix}signatures", built([b"torn"])
         torn[-1] ^= 1
         good, spoilt, nowhere = (TopicPartition(topic, number) for number in (0, 1, 99))
-        faults = await produced(client, {good: built([b"good"]), spoilt: torn, nowhere: built([b"lost"])})
+        taken = []
+        faults = await produced(client, {good: built([b"good"]), spoilt: torn, nowhere: built([b"lost"])}, taken.append)
+        assert taken == [good]
         assert {partition: type(fault) for partition, fault in faults.items()} == {
             spoilt: CorruptRecordException,
             nowhere: LeaderNotAvailableError,
@@ -112,4 +141,4 @@ class TestOnABroker:
 
     async def test_a_topic_that_nobody_knows_has_no_leader(self, client):
         partition = TopicPartition(f"t{uuid4().hex[:8]}", 0)
-        assert type((await produced(client, {partition: built([b"lost"])}))[partition]) is LeaderNotAvailableError
+        assert type((await produced(client, {partition: built([b"lost"])}, bool))[partition]) is LeaderNotAvailableError

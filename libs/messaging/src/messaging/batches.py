@@ -79,10 +79,12 @@ class Batches:
             async with asyncio.timeout(self._flush_s):
                 producer = await self._producer.current()
                 await _acknowledged(producer, share)
-        except (KafkaError, OSError, TimeoutError) as failed:
-            fault = failed
-            if producer is not None:
+        except BaseException as failed:
+            if producer is not None:  # it has numbered what may never have come
                 self._producer.discard(producer)
+            if not isinstance(failed, KafkaError | OSError | TimeoutError):
+                raise
+            fault = failed
         finally:
             for _, waiter in share:
                 _fail(waiter, fault)
@@ -91,14 +93,17 @@ class Batches:
 async def _acknowledged(producer: AIOKafkaProducer, share: Share) -> None:
     """Returns when all are, each partition's batches one after the other. Raises what trying again would not mend."""
     queues = await _queues(producer, share)
+
+    def taken(partition: TopicPartition) -> None:
+        for waiter in queues[partition].popleft().waiters:
+            if not waiter.done():  # whose future is done waits no longer
+                waiter.set_result(None)
+        if not queues[partition]:
+            del queues[partition]
+
     while queues:
-        faults = await produced(producer.client, {partition: queue[0].built for partition, queue in queues.items()})
-        for partition in queues.keys() - faults.keys():
-            for waiter in queues[partition].popleft().waiters:
-                if not waiter.done():  # whose future is done waits no longer
-                    waiter.set_result(None)
-            if not queues[partition]:
-                del queues[partition]
+        heads = {partition: queue[0].built for partition, queue in queues.items()}
+        faults = await produced(producer.client, heads, taken)
         for fault in faults.values():
             if not fault.retriable:
                 raise fault

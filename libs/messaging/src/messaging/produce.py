@@ -6,12 +6,20 @@ Version 7 of `Produce`, acknowledged by all in-sync replicas, as https://kafka.a
 import asyncio
 import struct
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import NamedTuple
 
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import DuplicateSequenceNumber, IncompatibleBrokerVersion, KafkaError, LeaderNotAvailableError, for_code
+from aiokafka.errors import (
+    DuplicateSequenceNumber,
+    IncompatibleBrokerVersion,
+    KafkaError,
+    LeaderNotAvailableError,
+    NoError,
+    UnknownError,
+    for_code,
+)
 from aiokafka.structs import TopicPartition
 
 KEY, VERSION = 0, 7
@@ -28,8 +36,11 @@ Faults = dict[TopicPartition, KafkaError]
 """Of the partitions whose batch was not taken."""
 
 
-async def produced(client: AIOKafkaClient, batches: Built) -> Faults:
-    """Sends each partition's batch to its leader. A batch that the broker has already is taken."""
+async def produced(client: AIOKafkaClient, batches: Built, taken: Callable[[TopicPartition], None]) -> Faults:
+    """Sends each partition's batch to its leader, and calls `taken` for each that the broker has, as soon as its leader says so.
+
+    A batch that it had already is one of them. A leader that is silent holds up the answer, but nobody else's batches.
+    """
     by_leader: defaultdict[int, dict[TopicPartition, bytearray]] = defaultdict(dict)
     faults: Faults = {}
     for partition, batch in batches.items():
@@ -38,22 +49,25 @@ async def produced(client: AIOKafkaClient, batches: Built) -> Faults:
             faults[partition] = LeaderNotAvailableError(partition.topic)
         else:
             by_leader[leader][partition] = batch
-    sending = [_sent(client, leader, its) for leader, its in by_leader.items()]
+    sending = [_sent(client, leader, its, taken) for leader, its in by_leader.items()]
     for found in await asyncio.gather(*sending) if len(sending) > 1 else [await each for each in sending]:
         faults |= found
     return faults
 
 
-async def _sent(client: AIOKafkaClient, leader: int, batches: Built) -> Faults:
+async def _sent(client: AIOKafkaClient, leader: int, batches: Built, taken: Callable[[TopicPartition], None]) -> Faults:
     try:
         codes: dict[TopicPartition, int] = await client.send(leader, Produce(batches))
     except KafkaError as fault:
         return dict.fromkeys(batches, fault)
-    return {
-        partition: for_code(code)(partition.topic)
-        for partition, code in codes.items()
-        if code and code != DuplicateSequenceNumber.errno
-    }
+    faults: Faults = {}
+    for partition in batches:
+        code = codes.get(partition, UnknownError.errno)  # one of which nothing is said is not known to be taken
+        if code in {NoError.errno, DuplicateSequenceNumber.errno}:
+            taken(partition)
+        else:
+            faults[partition] = for_code(code)(partition.topic)
+    return faults
 
 
 class _Head(NamedTuple):
