@@ -68,6 +68,7 @@ class Measured(msgspec.Struct):
     refused: int
     first_refusal: str
     latencies: list[float]
+    apart: bool = False  # whether the load had not to wait for a core
 
     def percentile(self, share: float) -> float:
         """Seconds within which `share` of the answers came."""
@@ -281,9 +282,8 @@ def _cpu(process: psutil.Process | None) -> float:
 def main() -> None:
     """See the module."""
     order = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Order)
-    if order.rate:
-        elsewhere()
-    Path(sys.argv[2]).write_bytes(msgspec.json.encode(Load(order).run()))
+    apart = bool(order.rate) and elsewhere()
+    Path(sys.argv[2]).write_bytes(msgspec.json.encode(msgspec.structs.replace(Load(order).run(), apart=apart)))
 
 
 if __name__ == "__main__":

@@ -24,13 +24,16 @@ def resident_mb(pid: int) -> float:
     return float(psutil.Process(pid).memory_info().rss) / 1e6
 
 
-def elsewhere() -> None:
+def elsewhere() -> bool:
     """Lets this process run whenever it wants to, as on a machine of its own: its waiting for a core of ours is nobody's latency.
 
-    Without the right to, it waits.
+    Answers whether it may; without the right to, it waits.
     """
-    with suppress(PermissionError):
+    try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    except PermissionError:
+        return False
+    return True
 
 
 @contextmanager

@@ -175,6 +175,8 @@ async def latency(bed: Bed, rate: float) -> list[Figure]:
             stub = own[min(len(own) - 1, int(len(own) * share))]
             seen, pace = run.percentile(share) * 1_000, run.requests / run.wall
             said = f"{seen:.2f} ms, of which the stub {stub * 1_000:.2f} ms, at {pace:,.0f} a second"
+            if not run.apart:
+                said += ", with a load that had to wait for a core (no right to real-time priority)"
             best[name] = min(best.get(name, (float("inf"), "")), (seen - stub * 1_000, said))
     return [
         Figure(f"latency added at half that rate, {name}", best[name][0], "ms", bar, "at most", {"best run": best[name][1]})

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts import UnreadableEvent, decode, encode
-from contracts.envelope import event_time, header
+from contracts.envelope import header, instant
 from contracts.examples import EXAMPLES, GRANTED
 from contracts.topics import TYPES
 
@@ -15,7 +15,7 @@ from contracts.topics import TYPES
 def test_an_event_survives_the_wire(event):
     value, headers = encode(event, event_id=uuid4(), source="test", at=GRANTED, traceparent="00-1-2-01")
     assert decode(value, headers, TYPES) == event
-    assert event_time(headers) == GRANTED
+    assert instant(header(headers, "ce_time")) == GRANTED
     assert header(headers, "traceparent") == "00-1-2-01"
 
 
@@ -44,7 +44,7 @@ def test_what_cannot_be_read_is_named_by_field_and_never_quoted():
     assert "canary-7f3a" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("told", [None, b"yesterday", b"2026-11-21T08:00:00"])
+@pytest.mark.parametrize("told", ["", "yesterday", "2026-11-21T08:00:00"])
 def test_an_instant_without_zone_or_sense_is_unreadable(told):
     with pytest.raises(UnreadableEvent):
-        event_time([("ce_time", told)] if told else [])
+        instant(told)

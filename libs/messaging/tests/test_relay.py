@@ -10,7 +10,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 from sqlalchemy import func, inspect, select, text, update
 
 from contracts import Account
-from contracts.envelope import event_time, header
+from contracts.envelope import header, instant
 from hosting.database import open_engine
 from messaging import EventTooLarge, Relay, put, put_tombstone, retell
 from messaging.outbox import OUTBOX, create_outbox
@@ -58,7 +58,7 @@ async def test_what_is_put_is_sent_once_it_is_committed(relay, sessions, prefix,
     assert first.key.decode() == str(an_account().account_id)
     assert header(first.headers, "ce_type") == "account.v1"
     assert header(first.headers, "ce_source") == "certificate-registry"
-    assert event_time(first.headers) == NOW
+    assert instant(header(first.headers, "ce_time")) == NOW
 
 
 async def test_the_trace_survives_the_outbox(relay, sessions, prefix, background, all_sent, all_of, an_account):

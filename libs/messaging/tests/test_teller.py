@@ -6,7 +6,7 @@ import pytest
 from aiokafka.partitioner import DefaultPartitioner
 
 from contracts import SignatureApplied
-from contracts.envelope import event_time, header
+from contracts.envelope import header, instant
 from messaging import NotTold, Teller
 from messaging.batches import Batches, partition_of
 from messaging.producing import Producer, Record
@@ -29,7 +29,7 @@ async def test_it_returns_once_the_event_is_on_the_bus(teller, prefix, all_of, a
     (record,) = await all_of(f"{prefix}signatures")
     assert SignatureApplied.model_validate_json(record.value) == a_signature(5)
     assert record.key.decode() == str(a_signature().certificate_id)
-    assert (header(record.headers, "ce_source"), event_time(record.headers)) == ("signing-gateway", NOW)
+    assert (header(record.headers, "ce_source"), instant(header(record.headers, "ce_time"))) == ("signing-gateway", NOW)
 
 
 async def test_many_at_once_keep_the_order_of_each_key(teller, prefix, all_of, a_signature):

@@ -130,13 +130,8 @@ def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]], types: Map
         raise UnreadableEvent(f"{told}: {faults}") from None
 
 
-def event_time(headers: Iterable[tuple[str, bytes]]) -> datetime:
-    """`ce_time`: when the teller says it happened, by its own clock. Raises UnreadableEvent where it is missing or no instant."""
-    return instant(header(headers, "ce_time") or "")
-
-
 def instant(ce_time: str) -> datetime:
-    """What a header `ce_time` says. Raises UnreadableEvent as `event_time` does."""
+    """What a header `ce_time` says: when it happened, by the teller's clock. Raises UnreadableEvent where it is no instant."""
     try:
         at = datetime.fromisoformat(ce_time)
     except ValueError:
@@ -155,7 +150,6 @@ __all__ = [
     "UnreadableEvent",
     "decode",
     "encode",
-    "event_time",
     "header",
     "headers_of",
     "instant",

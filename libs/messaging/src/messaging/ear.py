@@ -57,7 +57,10 @@ class Ear:
             done[_partition(record)] = record.offset + 1
 
     async def _all_at_once(self, records: Sequence[Incoming], bury: Bury) -> None:
-        """What cannot be read is buried last, so that a batch that has to come again buries nothing twice."""
+        """What cannot be read is buried last, so that a batch that has to come again does not bury it twice.
+
+        What the handler refuses may be: the database may go away between two halves of its batch.
+        """
         readable: list[tuple[Incoming, Heard]] = []
         unreadable: list[tuple[Incoming, str]] = []
         for record in records:
