@@ -1,9 +1,10 @@
 """A gateway whose certificate, timestamps and revocation status come from the sandbox CA, run as a server."""
 
 import base64
+import random
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,9 +30,15 @@ class Sandbox:
 @pytest.fixture(scope="session")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     """A folder with the CA's keys, made once, and the port that its certificates name."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    return tmp_path_factory.mktemp("sandbox"), port
+    return tmp_path_factory.mktemp("sandbox"), _free_port()
+
+
+def _free_port() -> int:
+    """One that no outgoing connection is given meanwhile, since it lies below those that are."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise RuntimeError("no free port between 20000 and 30000")
 
 
 @pytest.fixture
