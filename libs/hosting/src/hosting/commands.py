@@ -1,6 +1,7 @@
 """The commands that every service has: serve (the default), migrate, replay-dead-letters, and its own, as retell."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
@@ -22,8 +23,9 @@ def run_command(
     clock: Clock,
     commands: Mapping[str, Callable[[TSettings, Clock, list[str]], Awaitable[int]]] | None = None,
     database: bool = True,
+    niceness: int = 0,
 ) -> None:
-    """Runs what argv says; the process ends with the command's status."""
+    """Runs what argv says; the process ends with the command's status. While it serves it gives way by `niceness` (nice(2))."""
     name, *args = sys.argv[1:] or ["serve"]
     own = dict(commands or {})
     known = ["serve", "migrate", "replay-dead-letters", *own]
@@ -32,6 +34,7 @@ def run_command(
         sys.exit(2)
     told = load(settings)
     if name == "serve":
+        os.nice(niceness)
         run(build, told, clock, package=package if database else None, service=service)
     elif name == "migrate":
         asyncio.run(migrate(told.database_url.get_secret_value(), package))

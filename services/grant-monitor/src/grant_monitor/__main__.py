@@ -1,8 +1,5 @@
 """`python -m grant_monitor [serve | migrate | replay-dead-letters | retell [access-grants] [usage]]`."""
 
-import os
-import sys
-
 from grant_monitor.app import SERVICE, build
 from grant_monitor.retelling import retell
 from grant_monitor.settings import Settings
@@ -14,10 +11,14 @@ GIVES_WAY = 5  # of nice(2): on a machine that is too busy counting waits for si
 
 def main(clock: Clock = utc_now) -> None:
     """Runs the command that argv names; `serve` where it names none."""
-    if sys.argv[1:] in ([], ["serve"]):
-        os.nice(GIVES_WAY)
     run_command(
-        service=SERVICE, package="grant_monitor", settings=Settings, build=build, clock=clock, commands={"retell": retell}
+        service=SERVICE,
+        package="grant_monitor",
+        settings=Settings,
+        build=build,
+        clock=clock,
+        commands={"retell": retell},
+        niceness=GIVES_WAY,
     )
 
 
