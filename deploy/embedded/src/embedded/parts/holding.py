@@ -5,6 +5,7 @@ Starts it from a container where a Docker engine answers and has or gets the ima
 """
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import IO
@@ -28,14 +29,16 @@ from embedded.refusals import CannotStart
 from embedded.state import write_json
 
 WITHIN = 60.0
+PORTS = range(30_000, 32_700)
 PASSWORD = "sinete"  # noqa: S105  (of a database that lives for one run of tests, on this machine alone)
 
 
 def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return int(trial.getsockname()[1])
+    """A port nobody listens on now, and that no outgoing connection is given meanwhile: Linux gives those from 32768 on."""
+    for port in random.sample(PORTS, len(PORTS)):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise RuntimeError(f"no free port from {PORTS.start} to {PORTS.stop - 1}")
 
 
 def wait_for(answers: Callable[[], bool], alive: Callable[[], bool], what: str) -> None:

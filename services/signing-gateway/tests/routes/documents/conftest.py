@@ -1,10 +1,8 @@
 """A gateway whose certificate, timestamps and revocation status come from the sandbox CA, run as a server."""
 
 import base64
-import random
-import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 from asn1crypto import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from embedded.parts.holding import free_port
 from sandbox_ca.app import build
 from sandbox_ca.settings import Settings
 
@@ -30,15 +29,7 @@ class Sandbox:
 @pytest.fixture(scope="session")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     """A folder with the CA's keys, made once, and the port that its certificates name."""
-    return tmp_path_factory.mktemp("sandbox"), _free_port()
-
-
-def _free_port() -> int:
-    """One that no outgoing connection is given meanwhile, since it lies below those that are."""
-    for port in random.sample(range(20_000, 30_000), 100):
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-    raise RuntimeError("no free port between 20000 and 30000")
+    return tmp_path_factory.mktemp("sandbox"), free_port()
 
 
 @pytest.fixture
