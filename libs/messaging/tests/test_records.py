@@ -63,6 +63,12 @@ def test_of_a_header_said_twice_the_first_counts(a_record):
     assert (heard.event_id, heard.at) == ("the-id", NOW)
 
 
+def test_a_header_without_a_value_does_not_count(a_record):
+    record = a_record()
+    record.headers = (("ce_id", None), *record.headers)
+    assert read(record, TYPES).event_id == "the-id"
+
+
 def test_a_tombstone_without_headers_is_told_apart_by_its_place(a_record):
     record = a_record()
     record.value, record.headers = None, ()

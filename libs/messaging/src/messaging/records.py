@@ -52,7 +52,7 @@ def read(record: Incoming, types: Mapping[str, type[Told]], *, plainly_if_so: bo
 
     With `plainly_if_so` the event is a struct with the fields of its class wherever that tells the same in less time.
     """
-    said = dict(reversed(record.headers))  # of one said twice the first counts
+    said = {name: told for name, told in reversed(record.headers) if told is not None}  # of one said twice the first counts
     key = (record.key or b"").decode("utf-8", "replace")
     event_id = _text(said.get("ce_id"))
     event = _plain(record.value, _text(said.get("ce_type")), types) if plainly_if_so else None
