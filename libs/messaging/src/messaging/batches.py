@@ -18,9 +18,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.structs import TopicPartition
 
 from messaging.produce import produced
-from messaging.producing import BATCH_BYTES, Producer, Record
-
-RETRY_S = 0.1
+from messaging.producing import BATCH_BYTES, RETRY_S, Producer, Record
 
 Waiter = asyncio.Future[None]
 Share = list[tuple[Record, Waiter]]

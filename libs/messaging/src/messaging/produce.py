@@ -22,9 +22,11 @@ from aiokafka.errors import (
 )
 from aiokafka.structs import TopicPartition
 
+from messaging.producing import REQUEST_S
+
 KEY, VERSION = 0, 7
 NO_TRANSACTION = ALL_IN_SYNC = -1
-WITHIN_MS = 4_000  # that the broker waits for its replicas
+WITHIN_MS = int(REQUEST_S * 1_000)  # that the broker waits for its replicas
 HEAD = struct.Struct(">hhih")  # API key, version, correlation id, length of the client's id
 TERMS = struct.Struct(">hhii")  # transactional id, acknowledgements, milliseconds, number of topics
 LENGTH, COUNT = struct.Struct(">h"), struct.Struct(">i")

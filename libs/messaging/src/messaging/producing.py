@@ -12,6 +12,8 @@ from contracts.envelope import Headers
 CONNECT_S = 5.0
 CLOSE_S = 5.0
 BATCH_BYTES = 262_144
+REQUEST_S = 4.0
+RETRY_S = 0.1
 
 
 class Record(Struct, frozen=True):
@@ -84,8 +86,8 @@ class Producer:
                     enable_idempotence=True,
                     linger_ms=1,
                     max_batch_size=BATCH_BYTES,
-                    request_timeout_ms=4_000,
-                    retry_backoff_ms=100,
+                    request_timeout_ms=int(REQUEST_S * 1_000),
+                    retry_backoff_ms=int(RETRY_S * 1_000),
                     metadata_max_age_ms=30_000,
                 )
                 try:
