@@ -107,6 +107,7 @@ class Calls:
                 elif await self._signed(attempt, ca, access):
                     return
             except TokenRefused:
+                self._fence.doubt(access.certificate_id)
                 self._activation.drop(access.certificate_id)
                 attempt.sad = None
                 if attempt.refused_token is not None:
@@ -130,7 +131,8 @@ class Calls:
         """
         certificate_id = attempt.lane.certificate_id
         while True:
-            found = await self._fence.look(certificate_id, {item.item.epoch for item in attempt.items})
+            epochs = {item.item.epoch for item in attempt.items}
+            found = self._fence.leased(certificate_id, epochs) or await self._fence.look(certificate_id, epochs)
             attempt.items = self._permitted(attempt.items, found)
             if not attempt.items:
                 return None
@@ -173,6 +175,7 @@ class Calls:
             fresh = await self._parts.ca(access.certificate_authority_id)
             new = await self._tokens.refreshed(fresh, access.certificate_id, attempt.refused_token)
             attempt.new_token = new.token_version
+            self._fence.doubt(access.certificate_id)
         else:
             attempt.sad = await self._fetched(attempt, ca, access)
 

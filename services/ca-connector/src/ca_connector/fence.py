@@ -1,4 +1,7 @@
-"""The second fence, judged just before each call to a CA, and the accesses that it keeps fresh (ADR 27).
+"""The second fence, judged just before each call to a CA, and the accesses that it keeps fresh (ADR 27, ADR 38).
+
+An answer of the database is a lease: for `LEASE_S` from before its question it need not be asked again, and whoever ends an
+epoch waits for as long before it says so. What is used is renewed ahead, all in one query.
 
 Whoever asks while a query is under way waits for the next one, so an answer is never older than its question; and all who wait
 share one query. It names the newest version of each access, so that one is read and opened again only when it has changed,
@@ -6,7 +9,9 @@ by whichever instance.
 """
 
 import asyncio
+import math
 from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,11 +26,17 @@ from ca_connector.parts import Parts
 from ca_connector.sealing import SealBroken
 from ca_connector.storage.access import Access
 from ca_connector.storage.standing import STANDING, Key, Standing, accesses, standings
+from hosting import boottime
 from observability import get_logger
 
 log = get_logger(__name__)
 
 QUERY_S = 5.0
+LEASE_S = 0.5
+"""Real seconds for which an epoch that stood may be taken to stand."""
+LEASES_OVER_S = 1.1 * LEASE_S
+"""For whoever has ended an epoch: no instance takes it to stand after so long. A timer may be early by a little."""
+RENEWAL_S = LEASE_S / 2
 PLANNED_ONCE = "SET plan_cache_mode = force_generic_plan"
 """By itself PostgreSQL plans anew for each number of keys, which takes five times as long as the look."""
 HELD_ACCESSES = 100_000  # about 1 KB each
@@ -42,20 +53,37 @@ Standings = dict[int, Standing]
 
 
 class Question(msgspec.Struct, eq=False):
-    """Somebody who waits to hear how epochs of a certificate stand."""
+    """How epochs of a certificate stand, and who waits to hear it: nobody when a lease is renewed."""
 
     certificate_id: UUID
     epochs: Collection[int]
-    answer: "asyncio.Future[Standings]"
+    answer: "asyncio.Future[Standings] | None" = None
+
+    @property
+    def waiting(self) -> "asyncio.Future[Standings] | None":
+        """Who waits still: a caller may have been cancelled."""
+        return None if self.answer is None or self.answer.done() else self.answer
+
+
+class Lease(msgspec.Struct, eq=False):
+    """What is known of one certificate since a look that began at `since`, a boot time."""
+
+    certificate_id: UUID
+    since: float
+    standings: Standings
+    access: Access | SealBroken | None = None
+    used: bool = False  # to judge by, since it was last renewed
 
 
 @dataclass
 class Fence:
-    """Asks how epochs stand, one query at a time."""
+    """Says how epochs stand, and asks the database one query at a time."""
 
     engine: AsyncEngine
     parts: Parts
-    _held: dict[int, Access | SealBroken] = field(default_factory=dict)  # by the number of a certificate's id, as lanes are
+    _leases: dict[int, Lease] = field(default_factory=dict)  # by the number of a certificate's id, as lanes are
+    _used: list[Lease] = field(default_factory=list)
+    _renewed: float = -math.inf
     _asked: list[Question] = field(default_factory=list)
     _asking: asyncio.Task[None] | None = None
     _connection: AsyncConnection | None = None
@@ -67,24 +95,51 @@ class Fence:
             await asyncio.wait([self._asking], timeout=QUERY_S)
         await self._forget()
 
+    def leased(self, certificate_id: UUID, epochs: AbstractSet[int]) -> Standings | None:
+        """How these stand, by a lease; None where none says it of each, and it has to be looked for."""
+        lease, now = self._leases.get(certificate_id.int), boottime()
+        if lease is None or now - lease.since >= LEASE_S or not lease.standings.keys() >= epochs:
+            return None
+        if not lease.used:
+            lease.used = True
+            self._used.append(lease)
+        if now - self._renewed >= RENEWAL_S:
+            self._renew(now)
+        return lease.standings
+
     def look(self, certificate_id: UUID, epochs: Collection[int]) -> "asyncio.Future[Standings]":
         """How these stand at an instant after this call. An epoch never assigned is missing. Raises FenceUnknown."""
         # One for each caller: one that is cancelled must not take the answer from the others.
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Standings] = loop.create_future()
-        self._asked.append(Question(certificate_id, epochs, answer))
-        if self._asking is None:
-            self._asking = loop.create_task(self._ask())
+        answer: asyncio.Future[Standings] = asyncio.get_running_loop().create_future()
+        self._ask(Question(certificate_id, epochs, answer))
         return answer
+
+    def doubt(self, certificate_id: UUID) -> None:
+        """Ends the lease: this certificate's access is known to be another one by now."""
+        if lease := self._leases.get(certificate_id.int):
+            lease.since = -math.inf
 
     def access(self, certificate_id: UUID) -> Access | None:
         """The access as of the last look; None where there never was one. Raises SealBroken."""
-        held = self._held.get(certificate_id.int)
-        if isinstance(held, SealBroken):
-            raise held
-        return held
+        lease = self._leases.get(certificate_id.int)
+        if lease is None:
+            return None
+        if isinstance(lease.access, SealBroken):
+            raise lease.access
+        return lease.access
 
-    async def _ask(self) -> None:
+    def _renew(self, now: float) -> None:
+        used, self._used, self._renewed = self._used, [], now
+        for lease in used:
+            lease.used = False
+            self._ask(Question(lease.certificate_id, lease.standings.keys()))
+
+    def _ask(self, question: Question) -> None:
+        self._asked.append(question)
+        if self._asking is None:
+            self._asking = asyncio.get_running_loop().create_task(self._answer_all())
+
+    async def _answer_all(self) -> None:
         while self._asked:
             asked, self._asked = self._asked, []
             try:
@@ -93,38 +148,53 @@ class Fence:
                 if not isinstance(fault, AWAY):
                     log.exception("the fence failed on our side")
                 for each in asked:
-                    if not each.answer.done():  # nor was its caller cancelled
-                        each.answer.set_exception(FenceUnknown(f"the database does not answer ({type(fault).__name__})"))
+                    if waiting := each.waiting:
+                        waiting.set_exception(FenceUnknown(f"the database does not answer ({type(fault).__name__})"))
             else:
                 for each, answer in zip(asked, answers, strict=True):
-                    if not each.answer.done():
-                        each.answer.set_result(answer)
+                    if waiting := each.waiting:
+                        waiting.set_result(answer)
         self._asking = None
 
     async def _answers(self, asked: Sequence[Question]) -> list[Standings]:
         """Each one's; what changed of its access since the last look is read too."""
+        while len(self._leases) > HELD_ACCESSES:
+            del self._leases[next(iter(self._leases))]
+        since = boottime()
         found = iter(await self._standings([(each.certificate_id, epoch) for each in asked for epoch in each.epochs]))
-        answers: list[Standings] = []
-        changed: set[UUID] = set()
-        for each in asked:
-            answer: Standings = {}
-            held = self._held.get(each.certificate_id.int)
-            for epoch in each.epochs:
-                if standing := next(found):
-                    answer[epoch] = standing
-                    if not isinstance(held, Access) or held.token_version != standing.token_version:
-                        changed.add(each.certificate_id)
-            answers.append(answer)
-        if changed:
-            await self._read(changed)
+        answers = [{epoch: standing for epoch in each.epochs if (standing := next(found))} for each in asked]
+        changed = {
+            each.certificate_id
+            for each, answer in zip(asked, answers, strict=True)
+            for standing in answer.values()
+            if self._version(each.certificate_id) != standing.token_version
+        }
+        read = await self._read(changed) if changed else {}
+        for each, answer in zip(asked, answers, strict=True):
+            if answer:
+                self._let(each.certificate_id, since, answer)
+        for certificate_id, access in read.items():
+            self._leases[certificate_id.int].access = access
         return answers
 
-    async def _read(self, changed: Collection[UUID]) -> None:
+    def _let(self, certificate_id: UUID, since: float, standings: Standings) -> None:
+        """A lease of all that was asked of a certificate in one query; of what was asked before nothing is known any more."""
+        lease = self._leases.get(certificate_id.int)
+        if lease is None:
+            self._leases[certificate_id.int] = Lease(certificate_id, since, standings)
+        elif lease.since == since:
+            lease.standings = lease.standings | standings
+        else:
+            lease.since, lease.standings = since, standings
+
+    def _version(self, certificate_id: UUID) -> int | None:
+        """Of the access that is held."""
+        lease = self._leases.get(certificate_id.int)
+        return lease.access.token_version if lease and isinstance(lease.access, Access) else None
+
+    async def _read(self, changed: Collection[UUID]) -> dict[UUID, Access | SealBroken]:
         async with self.parts.sessions() as session:
-            read = await accesses(session, changed, self.parts.sealer)
-        self._held |= {certificate_id.int: access for certificate_id, access in read.items()}
-        while len(self._held) > HELD_ACCESSES:
-            del self._held[next(iter(self._held))]
+            return await accesses(session, changed, self.parts.sealer)
 
     async def _standings(self, keys: Sequence[Key]) -> list[Standing | None]:
         """On a connection that is kept; one that was dropped meanwhile is made anew, since asking twice changes nothing."""

@@ -1,11 +1,13 @@
 """Walks to a CA, and giving access up, for the registry."""
 
+import asyncio
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends
 
 from ca_connector.dialog import Dialog
+from ca_connector.fence import LEASES_OVER_S
 from ca_connector.parts import Parts
 from ca_connector.storage.access import access_to, end_access
 from ca_connector.walking import Walking
@@ -51,12 +53,13 @@ def router(parts: Parts, verifier: TokenVerifier, walking: Walking, dialog: Dial
 
     @api.post("/certificates/{certificate_id}/revocation", status_code=204)
     async def give_up(certificate_id: UUID, by: Revocation, _caller: Registry) -> None:
-        """Access is given up: said again, it changes nothing more."""
+        """Access is given up, at every instance when this is answered: said again, it changes nothing more."""
         async with parts.sessions.begin() as session:
             access = await access_to(session, certificate_id, parts.sealer, lock=True)
             if access.state == "deleted":
                 return
             await end_access(session, access, by="operator", state="given-up", now=parts.clock(), sealer=parts.sealer)
+        await asyncio.sleep(LEASES_OVER_S)
         log.info("access given up", certificate_id=str(certificate_id), operator_id=str(by.operator_id))
 
     return api
