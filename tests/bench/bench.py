@@ -174,7 +174,7 @@ class Bench:
 def opened(folder: Path, say: Callable[[str], None]) -> Iterator[Bench]:
     """A bench with a PostgreSQL that flushes to disk, as in production, and a Kafka."""
     postgres = Postgres(folder / "postgres", free_port(), "bench")
-    kafka = Kafka(folder / "kafka", free_port(), free_port(), heap=512, lasting=True)
+    kafka = Kafka(folder / "kafka", free_port(), free_port(), heap=1_024, lasting=True)
     with ExitStack() as parts:
         say("starting PostgreSQL and Kafka")
         output = parts.enter_context((folder / "parts.log").open("ab"))

@@ -8,6 +8,7 @@ import random
 import select
 import socket
 import ssl
+import struct
 import sys
 import time
 from collections import deque
@@ -24,6 +25,9 @@ from tests.bench.material import Material
 HANDSHAKES = 32
 SPARE_S = 20.0
 RECORD = 1 << 14  # bytes, the most that TLS has in one piece
+STAMPED = 35  # Linux's SO_TIMESTAMPNS, which Python does not name
+STAMP = struct.Struct("@ll")  # seconds and nanoseconds of the system's clock
+AHEAD = time.clock_gettime(time.CLOCK_REALTIME) - time.perf_counter()  # that clock's, of the one that is never set
 
 RSA_SHA256 = "1.2.840.113549.1.1.11"
 SHA256 = "2.16.840.1.101.3.4.2.1"
@@ -60,7 +64,7 @@ class Order(msgspec.Struct):
 
 
 class Measured(msgspec.Struct):
-    """What came of it. `latencies` in seconds, a sample of at most 20 000; `cpu` in seconds of `Order.pid`."""
+    """What came of it. `latencies` in seconds, a sample of at most 20 000, at a rate only; `cpu` in seconds of `Order.pid`."""
 
     requests: int
     wall: float
@@ -90,13 +94,15 @@ class Connection:
         self._answer = b""
         self._expected = b""
         self.key = client.key
-        self.due = 0.0
+        self.due = self.came = 0.0
         self.answered = False
         self.socket = socket.create_connection((order.host, order.port), timeout=SPARE_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if order.ca:
             self.socket = _context(order.ca, client.pem).wrap_socket(self.socket)
         self.socket.setblocking(False)
+        if order.rate:
+            self.socket.setsockopt(socket.SOL_SOCKET, STAMPED, 1)
 
     @property
     def under_way(self) -> bool:
@@ -110,6 +116,14 @@ class Connection:
         """
         self.due, self._answer, self._expected = due, b"", expected
         self.socket.send(self._head + asked)
+
+    def look(self) -> None:
+        """Notes when that came which is there to be read: as the kernel has it, so however late it is read."""
+        beneath = socket.socket.recvmsg  # TLS has no such call
+        _, told, *_ = beneath(self.socket, 1, socket.CMSG_SPACE(STAMP.size), socket.MSG_PEEK)
+        for _, _, stamp in told:
+            seconds, nanoseconds = STAMP.unpack(stamp)
+            self.came = seconds + nanoseconds / 1e9 - AHEAD
 
     def take(self) -> bytes | None:
         """What has come of the answer, if that is all of it: as many bytes as its head says. None while some is missing.
@@ -160,7 +174,7 @@ class Load:
     """All connections and what is measured on them.
 
     It runs beside what is measured, so it has no event loop but the kernel's: a request costs one send and what its answer
-    takes to be read.
+    takes to be read. At a rate it wakes for what it has to send alone, and sees then what has come.
     """
 
     def __init__(self, order: Order) -> None:
@@ -188,6 +202,8 @@ class Load:
     def _take(self, descriptor: int) -> None:
         connection = self._open[descriptor]
         try:
+            if self.order.rate:
+                connection.look()
             answer = connection.take()
         except OSError as closed:
             self._close(descriptor, str(closed))
@@ -199,6 +215,7 @@ class Load:
     def _close(self, descriptor: int, why: str) -> None:
         connection = self._open.pop(descriptor)
         connection.socket.close()
+        connection.came = time.perf_counter()
         if connection.under_way:
             self._ended(connection, why.encode())
         else:
@@ -210,7 +227,8 @@ class Load:
         self._under_way -= 1
         if self._measuring:
             self._count += ok
-            self._latencies.append(time.perf_counter() - connection.due)
+            if self.order.rate:
+                self._latencies.append(connection.came - connection.due)
         if not ok:
             self._refused += 1
             self._first_refusal = self._first_refusal or answer[-400:].decode("utf-8", "replace")
@@ -240,17 +258,19 @@ class Load:
             self._close(descriptor, str(closed))
 
     def _go_on(self, seconds: float) -> None:
-        """Sends what is due and takes what comes, for so long.
-
-        select waits to the microsecond, epoll to the millisecond; and of select's few descriptors the one of epoll is enough.
-        """
+        """Sends what is due and takes what comes, for so long."""
         end = time.perf_counter() + seconds
         while (now := time.perf_counter()) < end:
             self._send(now)
-            wait = min(end, self._due) - time.perf_counter()
-            if select.select([self._epoll], [], [], max(0.0, wait))[0]:
-                for descriptor, _ in self._epoll.poll(0):
-                    self._take(descriptor)
+            if self.order.rate:
+                self._take_all(0)
+                time.sleep(max(0.0, min(end, self._due) - time.perf_counter()))
+            else:
+                self._take_all(end - now)
+
+    def _take_all(self, wait: float) -> None:
+        for descriptor, _ in self._epoll.poll(wait):
+            self._take(descriptor)
 
     def run(self) -> Measured:
         """Connects, warms up, measures."""

@@ -27,7 +27,8 @@ from embedded import keys
 
 GRANTS = 100
 ROUNDS = 2  # floor and gateway in turn
-AT_ONCE = 256  # requests under way, over at least as many connections
+AT_ONCE = GRANTS  # requests under way
+CONNECTIONS = 256  # at least: whoever calls at a rate does not wait for the answer to an earlier call
 WARM_S = 3.0
 REFUSED_SHARE = 0.01  # of a run that a busy machine may turn into refusals which say that they pass
 QUIET_SHARE = 0.1
@@ -105,7 +106,7 @@ async def laid(platform: Platform, material: Material, count: int, stub_mode: st
     gateway = await platform.start("signing-gateway", **changed)
     clients = await logged_in(platform, population)
     await quiet(monitor, connector, gateway)
-    connections = clients * math.ceil(AT_ONCE / len(clients))
+    connections = clients * math.ceil(CONNECTIONS / len(clients))
     order = Order("127.0.0.1", ports.of("signing-gateway-https"), shared, connections, ca=server, pid=gateway.pid)
     bed = Bed(platform, gateway, floor, stub, {
         "gateway": order, "floor": msgspec.structs.replace(order, port=floor_port, pid=floor.pid)

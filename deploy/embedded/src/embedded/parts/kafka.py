@@ -48,7 +48,8 @@ num.recovery.threads.per.data.dir=1
 class Kafka:
     """One node in `folder` on 127.0.0.1:`port`, its controller on `controller_port`; `heap` in MB.
 
-    `lasting`: it works long and hard, so that the JVM's second compiler earns what it costs in the first minute.
+    `lasting`: it works long and hard, so that the JVM's second compiler earns what it costs in the first minute, and has its
+    whole heap at once: growing by need, it would stop all threads to collect every second.
     """
 
     folder: Path
@@ -85,7 +86,8 @@ class Kafka:
 
     def launch(self) -> Launch:
         """The broker with its controller."""
-        return self.java("-Xms64m", f"-Xmx{self.heap}m", "kafka.Kafka", str(self.properties))
+        begins_with = self.heap if self.lasting else 64
+        return self.java(f"-Xms{begins_with}m", f"-Xmx{self.heap}m", "kafka.Kafka", str(self.properties))
 
     def java(self, *arguments: str) -> Launch:
         """Java with Kafka's jars as the class path."""
