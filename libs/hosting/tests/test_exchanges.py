@@ -8,8 +8,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hosting import exchanges
-from hosting.exchanges import Exchanges, NoAnswer, NotSent
+from hosting import boottime, exchanges
+from hosting.exchanges import Exchanges, NoAnswer, NotSent, TooLate
 
 MOST = 100_000
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -150,6 +150,14 @@ async def test_a_connection_that_was_idle_for_long_is_not_used(server, calls):
     for _ in range(2):
         await calls.ask("GET", "/", {})
     assert server.connections == 2
+
+
+async def test_what_had_to_be_begun_before_its_connection_stood_is_not_sent_and_the_connection_is_kept(server, calls):
+    with pytest.raises(TooLate):
+        await calls.ask("GET", "/", {}, until=boottime())
+    assert not server.requests
+    await calls.ask("GET", "/", {}, until=boottime() + 60)
+    assert (server.connections, len(server.requests)) == (1, 1)
 
 
 async def test_the_deadline_of_an_earlier_request_does_not_cut_a_later_one(server, calls):

@@ -5,6 +5,7 @@ coded content asked for, and nothing is sent twice. Whoever calls bounds how muc
 """
 
 import asyncio
+import math
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from hosting.clock import boottime
 
+Headers = Mapping[str, str]
 Addresses = Callable[[str, int], Awaitable[list[str]]]
 """Where a host and port may be called: its addresses, or the name itself. Raises OSError where there is none."""
 
@@ -26,6 +28,10 @@ MAX_HEAD = 64 * 1024
 
 class NotSent(Exception):
     """There is no connection: the server certainly got nothing."""
+
+
+class TooLate(NotSent):
+    """Connecting took longer than the request was good for. The connection is kept for the next one."""
 
 
 class NoAnswer(Exception):
@@ -48,13 +54,11 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._late: asyncio.TimerHandle | None = None
-        self._deadline = 0.0
+        self._deadline = self.idle_since = 0.0
         self._parts: list[bytes] = []
-        self.fault = ""
-        self._size, self._interim, self._asked = 0, False, False
+        self.fault, self._size, self._interim, self._asked = "", 0, False, False
         self._parser = HttpResponseParser(self)
         self.status, self.headers, self.whole, self.keeps = 0, dict[bytes, bytes](), False, False
-        self.idle_since = 0.0
 
     def send(self, request: bytes, within_s: float) -> None:
         """Sends a request; its answer is awaited for so long."""
@@ -200,8 +204,7 @@ async def by_name(host: str, port: int) -> list[str]:  # noqa: ARG001 - an `Addr
 class Exchanges:
     """Exchanges with one server, as `http://host:port`. `timeout_s` bounds one as a whole, `most` the bytes of its answer.
 
-    A connection that was idle for `keep_s` is not used again: a server that ends it meanwhile leaves an outcome unknown, and
-    many do after five seconds.
+    One that was idle for `keep_s` is not used again: many servers end it after five seconds, which leaves an outcome unknown.
     """
 
     origin: str
@@ -224,9 +227,9 @@ class Exchanges:
         while self._idle:
             self._idle.pop().end()
 
-    async def ask(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
-        """One exchange. Raises NotSent or NoAnswer."""
-        connection = await self._sent(method, path, headers, body)
+    async def ask(self, method: str, path: str, headers: Headers, body: bytes | None = None, until: float = math.inf) -> Answer:
+        """One exchange, begun before the boot time `until`. Raises NotSent, TooLate or NoAnswer."""
+        connection = await self._sent(method, path, headers, body, until)
         try:
             while not connection.whole:
                 await connection.news()
@@ -235,24 +238,26 @@ class Exchanges:
             self._back(connection)
 
     @asynccontextmanager
-    async def answering(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
-    ) -> AsyncIterator[Connection]:
+    async def answering(self, method: str, path: str, headers: Headers, body: bytes | None = None) -> AsyncIterator[Connection]:
         """One exchange whose answer's head came; its body is read inside. Raises NotSent or NoAnswer."""
-        connection = await self._sent(method, path, headers, body)
+        connection = await self._sent(method, path, headers, body, math.inf)
         try:
             await connection.head()
             yield connection
         finally:
             self._back(connection)
 
-    async def _sent(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> Connection:
+    async def _sent(self, method: str, path: str, headers: Headers, body: bytes | None, until: float) -> Connection:
         request = self._request(method, path, headers, body)
         now, left_s = boottime(), self.timeout_s
         connection = self._kept(now)
         if connection is None:
             connection = await self._connected()
-            left_s -= boottime() - now
+            left_s -= (begun := boottime()) - now
+            if begun >= until:
+                connection.whole = connection.keeps = True  # as after an answer
+                self._back(connection)
+                raise TooLate("connecting took too long")
         if connection.fault:
             raise NotSent(connection.fault)
         connection.send(request, left_s)
@@ -267,7 +272,7 @@ class Exchanges:
         else:
             connection.end()
 
-    def _request(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
+    def _request(self, method: str, path: str, headers: Headers, body: bytes | None) -> bytes:
         told = f"{method} {path}{self._netloc}{''.join(headers)}{''.join(headers.values())}"
         if not told.isascii() or not told.isprintable():  # a line's end within it would begin a header of its own
             raise NotSent("a header has other characters than HTTP takes")

@@ -15,19 +15,22 @@ from sqlalchemy.exc import SQLAlchemyError
 from ca_connector.activation import ActivationData, hashes_per_call
 from ca_connector.breaker import Breaker
 from ca_connector.csc import CaBusy, CscRefused, Hashes, TokenRefused
-from ca_connector.fence import Fence, FenceUnknown, Standings
+from ca_connector.fence import Fence, FenceUnknown, Known, Standings
 from ca_connector.lanes import Lane, Waiting
 from ca_connector.outbound import CaAnswerUnknown, CaNotReached
 from ca_connector.parts import Ca, Parts
 from ca_connector.sealing import SealBroken
 from ca_connector.storage.access import Access
 from ca_connector.tokens import AccessTokens, AccessWithdrawn, CaUnavailable, GrantOver
+from hosting import boottime
 from hosting.address import AddressRefused
+from hosting.exchanges import TooLate
 from observability import get_logger, joined
 
 log = get_logger(__name__)
 
 NOT_SENT = (FenceUnknown, SealBroken, SQLAlchemyError, AddressRefused, OSError)  # ours, and always before the call is made
+LOOKS = 3
 SAD_WORDS = ("sad", "numbers of signatures", "number of signatures")
 CREDENTIAL_WORDS = ("credential", "certificate", "locked")
 
@@ -46,6 +49,7 @@ class Attempt:
 
     lane: Lane
     items: list[Waiting]  # those that have no outcome yet
+    until: float = 0.0  # the boot time before which it has to be sent, as last judged
     step: int = 0  # how many hashes the CA takes in a call, as last judged
     hashes: list[str] = field(default_factory=list)  # what is to be signed of the items in this one
     refused_token: int | None = None  # the version that the CA refused
@@ -131,9 +135,9 @@ class Calls:
         """
         certificate_id = attempt.lane.certificate_id
         while True:
-            epochs = {item.item.epoch for item in attempt.items}
-            found = self._fence.leased(certificate_id, epochs) or await self._fence.look(certificate_id, epochs)
-            attempt.items = self._permitted(attempt.items, found)
+            known = await self._known(certificate_id, {item.item.epoch for item in attempt.items})
+            attempt.until = known.until
+            attempt.items = self._permitted(attempt.items, known.standings)
             if not attempt.items:
                 return None
             access = self._fence.access(certificate_id)
@@ -147,6 +151,14 @@ class Calls:
             if ca := self._cas.get(authority_id):
                 return ca, access
             self._cas[authority_id] = await self._parts.ca(authority_id)
+
+    async def _known(self, certificate_id: UUID, epochs: set[int]) -> Known:
+        """What is still good once it is known: an answer that came late is asked for again."""
+        for _ in range(LOOKS):
+            known = self._fence.leased(certificate_id, epochs) or await self._fence.look(certificate_id, epochs)
+            if boottime() < known.until:
+                return known
+        raise FenceUnknown("the database answers too late")
 
     def _permitted(self, items: list[Waiting], found: Standings) -> list[Waiting]:
         """Those whose epoch is not over at this instant; the others are refused."""
@@ -195,7 +207,7 @@ class Calls:
             raise NothingSigned("ca-unavailable", str(fault)) from None
 
     async def _signed(self, attempt: Attempt, ca: Ca, access: Access) -> bool:
-        """Makes the call; False when it has to be made once more with a new SAD."""
+        """Makes the call; False when it is to be judged once more: for a new SAD, or since connecting took too long."""
         lane = attempt.lane
         if len(attempt.hashes) > attempt.step:  # a renewal lowered it since they were taken
             lane.back(attempt.items)
@@ -204,10 +216,13 @@ class Calls:
             self._activation.ahead(ca, access, self._tokens.held(access).access, attempt.step)
         asked = Hashes(attempt.hashes, *lane.algorithms)
         try:
-            made = await ca.csc.sign(self._tokens.held(access).access, attempt.sad or "", access.credential_id, asked)
+            token = self._tokens.held(access).access
+            made = await ca.csc.sign(token, attempt.sad or "", access.credential_id, asked, attempt.until)
+        except TooLate:
+            return False
         except CscRefused as fault:
             self._breaker.reached(ca.profile.id)
-            return self._refused(attempt, ca, access, fault)
+            return self._refused(attempt, access, fault)
         self._breaker.reached(ca.profile.id)
         self._hand_out(attempt, made)
         return True
@@ -224,9 +239,13 @@ class Calls:
             attempt.lane.go_on(larger)
         attempt.items = []
 
-    def _refused(self, attempt: Attempt, ca: Ca, access: Access, fault: CscRefused) -> bool:
-        """A spent SAD is replaced, once. Of several items one may be at fault: since nothing was signed, each then goes alone."""
-        if ca.profile.signing == "implicit" and not attempt.new_sad and _about(SAD_WORDS, fault):
+    def _refused(self, attempt: Attempt, access: Access, fault: CscRefused) -> bool:
+        """A spent SAD is replaced, once. Of several items one may be at fault: since nothing was signed, each then goes alone.
+
+        Where the SAD is the grant's, a renewal may have brought another one since it was read.
+        """
+        if not attempt.new_sad and _about(SAD_WORDS, fault):
+            self._fence.doubt(access.certificate_id)
             self._activation.drop(access.certificate_id, attempt.sad)
             attempt.sad, attempt.new_sad = None, True
             return False

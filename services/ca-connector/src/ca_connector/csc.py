@@ -1,5 +1,6 @@
 """The CSC client, v2.0.0.2 and v1.0.4 by the profile's dialect. It says plainly what became of each call."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -68,9 +69,9 @@ class Csc:
     def __init__(self, outbound: Outbound, base: str, dialect: Literal["csc-v2", "csc-v1"]) -> None:
         self._outbound, self._base, self._v1 = outbound, base, dialect == "csc-v1"
 
-    async def _call(self, path: str, token: str, body: Json) -> Answer:
+    async def _call(self, path: str, token: str, body: Json, until: float = math.inf) -> Answer:
         """What the CA answered once it did as asked. Raises TokenRefused, CaBusy, CscRefused or CaAnswerUnknown."""
-        answer = await self._outbound.json(f"{self._base}/{path}", body, token)
+        answer = await self._outbound.json(f"{self._base}/{path}", body, token, until)
         if answer.status == 401:
             raise TokenRefused(answer.error or "401")
         if answer.status == 429 and (answer.retry_after is not None or answer.error):
@@ -164,8 +165,11 @@ class Csc:
         answer = await self._call("credentials/extendTransaction", token, {"credentialID": credential_id, "SAD": sad})
         return _sad(answer.body, left)
 
-    async def sign(self, token: str, sad: str, credential_id: str, asked: "Hashes") -> list[str]:
-        """One `signatures/signHash`: as many signatures as hashes, in their order, or CaAnswerUnknown."""
+    async def sign(self, token: str, sad: str, credential_id: str, asked: "Hashes", until: float = math.inf) -> list[str]:
+        """One `signatures/signHash`: as many signatures as hashes, in their order, or CaAnswerUnknown.
+
+        Raises TooLate, with nothing sent, where it could not be begun before the boot time `until`.
+        """
         hashes, algorithm = ("hash", "hashAlgo") if self._v1 else ("hashes", "hashAlgorithmOID")
         body: Json = {
             "credentialID": credential_id,
@@ -176,7 +180,7 @@ class Csc:
         }
         if asked.params:
             body["signAlgoParams"] = asked.params
-        made = (await self._call("signatures/signHash", token, body)).body.get("signatures")
+        made = (await self._call("signatures/signHash", token, body, until)).body.get("signatures")
         if not isinstance(made, list) or len(made) != len(asked.hashes) or {*map(type, made)} != {str}:
             raise CaAnswerUnknown("signHash answered another number of signatures than hashes")
         return made

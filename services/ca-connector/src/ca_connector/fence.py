@@ -1,7 +1,7 @@
 """The second fence, judged just before each call to a CA, and the accesses that it keeps fresh (ADR 27, ADR 38).
 
-An answer of the database is a lease: for `LEASE_S` from before its question it need not be asked again, and whoever ends an
-epoch waits for as long before it says so. What is used is renewed ahead, all in one query.
+An answer of the database is a lease: it is good for `LEASE_S` from before its question, and whoever gives access up waits for
+as long before it says so. What is used is renewed ahead, all in one query.
 
 Whoever asks while a query is under way waits for the next one, so an answer is never older than its question; and all who wait
 share one query. It names the newest version of each access, so that one is read and opened again only when it has changed,
@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -32,7 +32,7 @@ from observability import get_logger
 log = get_logger(__name__)
 
 QUERY_S = 5.0
-LEASE_S = 0.5
+LEASE_S = 1.0
 """Real seconds for which an epoch that stood may be taken to stand."""
 LEASES_OVER_S = 1.1 * LEASE_S
 """For whoever has ended an epoch: no instance takes it to stand after so long. A timer may be early by a little."""
@@ -52,15 +52,22 @@ Standings = dict[int, Standing]
 """Of one certificate, by epoch."""
 
 
+class Known(NamedTuple):
+    """How epochs stood when the database was asked, which is good until the boot time `until`."""
+
+    standings: Standings
+    until: float
+
+
 class Question(msgspec.Struct, eq=False):
     """How epochs of a certificate stand, and who waits to hear it: nobody when a lease is renewed."""
 
     certificate_id: UUID
     epochs: Collection[int]
-    answer: "asyncio.Future[Standings] | None" = None
+    answer: "asyncio.Future[Known] | None" = None
 
     @property
-    def waiting(self) -> "asyncio.Future[Standings] | None":
+    def waiting(self) -> "asyncio.Future[Known] | None":
         """Who waits still: a caller may have been cancelled."""
         return None if self.answer is None or self.answer.done() else self.answer
 
@@ -95,7 +102,7 @@ class Fence:
             await asyncio.wait([self._asking], timeout=QUERY_S)
         await self._forget()
 
-    def leased(self, certificate_id: UUID, epochs: AbstractSet[int]) -> Standings | None:
+    def leased(self, certificate_id: UUID, epochs: AbstractSet[int]) -> Known | None:
         """How these stand, by a lease; None where none says it of each, and it has to be looked for."""
         lease, now = self._leases.get(certificate_id.int), boottime()
         if lease is None or now - lease.since >= LEASE_S or not lease.standings.keys() >= epochs:
@@ -105,17 +112,17 @@ class Fence:
             self._used.append(lease)
         if now - self._renewed >= RENEWAL_S:
             self._renew(now)
-        return lease.standings
+        return Known(lease.standings, lease.since + LEASE_S)
 
-    def look(self, certificate_id: UUID, epochs: Collection[int]) -> "asyncio.Future[Standings]":
+    def look(self, certificate_id: UUID, epochs: Collection[int]) -> "asyncio.Future[Known]":
         """How these stand at an instant after this call. An epoch never assigned is missing. Raises FenceUnknown."""
         # One for each caller: one that is cancelled must not take the answer from the others.
-        answer: asyncio.Future[Standings] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Known] = asyncio.get_running_loop().create_future()
         self._ask(Question(certificate_id, epochs, answer))
         return answer
 
     def doubt(self, certificate_id: UUID) -> None:
-        """Ends the lease: this certificate's access is known to be another one by now."""
+        """Ends the lease: this certificate's access may be another one by now."""
         if lease := self._leases.get(certificate_id.int):
             lease.since = -math.inf
 
@@ -156,7 +163,7 @@ class Fence:
                         waiting.set_result(answer)
         self._asking = None
 
-    async def _answers(self, asked: Sequence[Question]) -> list[Standings]:
+    async def _answers(self, asked: Sequence[Question]) -> list[Known]:
         """Each one's; what changed of its access since the last look is read too."""
         while len(self._leases) > HELD_ACCESSES:
             del self._leases[next(iter(self._leases))]
@@ -175,17 +182,14 @@ class Fence:
                 self._let(each.certificate_id, since, answer)
         for certificate_id, access in read.items():
             self._leases[certificate_id.int].access = access
-        return answers
+        return [Known(answer, since + LEASE_S) for answer in answers]
 
     def _let(self, certificate_id: UUID, since: float, standings: Standings) -> None:
         """A lease of all that was asked of a certificate in one query; of what was asked before nothing is known any more."""
-        lease = self._leases.get(certificate_id.int)
-        if lease is None:
-            self._leases[certificate_id.int] = Lease(certificate_id, since, standings)
-        elif lease.since == since:
-            lease.standings = lease.standings | standings
-        else:
-            lease.since, lease.standings = since, standings
+        lease = self._leases.pop(certificate_id.int, None) or Lease(certificate_id, since, {})
+        lease.standings = lease.standings | standings if lease.since == since else standings
+        lease.since = since
+        self._leases[certificate_id.int] = lease  # the last: the first is who was not asked about for longest
 
     def _version(self, certificate_id: UUID) -> int | None:
         """Of the access that is held."""

@@ -1,5 +1,6 @@
 """Calls to a CA: guarded, bounded, and honest about whether they were sent."""
 
+import math
 from collections.abc import Awaitable
 from functools import cache
 from typing import Any
@@ -11,7 +12,7 @@ from opentelemetry.trace import SpanKind
 from prometheus_client import Counter
 
 from hosting.address import Allowed, PublicOnly, checked
-from hosting.exchanges import Exchanges, NoAnswer, NotSent, parted
+from hosting.exchanges import Exchanges, NoAnswer, NotSent, TooLate, parted
 from observability import left_out, tracer
 
 MAX_ANSWER = 1024 * 1024
@@ -73,21 +74,25 @@ class Outbound:
         headers = {"Authorization": authorization, "Content-Type": "application/x-www-form-urlencoded"}
         return await self._exchange("POST", url, headers, urlencode(fields).encode())
 
-    def json(self, url: str, body: Json, token: str) -> Awaitable[Answer]:
-        """A JSON post with a bearer token (CSC)."""
+    def json(self, url: str, body: Json, token: str, until: float) -> Awaitable[Answer]:
+        """A JSON post with a bearer token (CSC), begun before the boot time `until`. Raises TooLate."""
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        return self._exchange("POST", url, headers, _written(body))
+        return self._exchange("POST", url, headers, _written(body), until)
 
-    async def _exchange(self, method: str, url: str, headers: dict[str, str], body: bytes | None = None) -> Answer:
+    async def _exchange(
+        self, method: str, url: str, headers: dict[str, str], body: bytes | None = None, until: float = math.inf
+    ) -> Answer:
         host, path, exchanges = self._target(url)
         headers["Accept"] = "application/json"
         try:
             if not left_out() and trace.get_current_span().is_recording():
                 with spans.start_as_current_span(f"{method} {host}", kind=SpanKind.CLIENT, record_exception=False):
                     propagate.inject(headers)
-                    answer = await exchanges.ask(method, path, headers, body)
+                    answer = await exchanges.ask(method, path, headers, body, until=until)
             else:
-                answer = await exchanges.ask(method, path, headers, body)
+                answer = await exchanges.ask(method, path, headers, body, until=until)
+        except TooLate:
+            raise
         except NotSent as fault:
             _counted(host, "not-reached").inc()
             raise CaNotReached(f"the CA cannot be reached ({fault})") from None

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.integration
 async def test_the_look_at_the_fence_is_planned_once_whatever_the_number_of_keys(database):
     fence = Fence(database, SimpleNamespace())
     for count in range(1, 8):
-        assert await asyncio.gather(*(fence.look(uuid4(), [1, 2]) for _ in range(count))) == [{}] * count
+        known = await asyncio.gather(*(fence.look(uuid4(), [1, 2]) for _ in range(count)))
+        assert [each.standings for each in known] == [{}] * count
     plans = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement = $1"
     driver = (await fence._connection.get_raw_connection()).driver_connection
     assert [tuple(row) for row in await driver.fetch(plans, STANDING)] == [(7, 0)]

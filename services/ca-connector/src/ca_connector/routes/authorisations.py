@@ -56,10 +56,9 @@ def router(parts: Parts, verifier: TokenVerifier, walking: Walking, dialog: Dial
         """Access is given up, at every instance when this is answered: said again, it changes nothing more."""
         async with parts.sessions.begin() as session:
             access = await access_to(session, certificate_id, parts.sealer, lock=True)
-            if access.state == "deleted":
-                return
-            await end_access(session, access, by="operator", state="given-up", now=parts.clock(), sealer=parts.sealer)
-        await asyncio.sleep(LEASES_OVER_S)
+            if access.state != "deleted":
+                await end_access(session, access, by="operator", state="given-up", now=parts.clock(), sealer=parts.sealer)
         log.info("access given up", certificate_id=str(certificate_id), operator_id=str(by.operator_id))
+        await asyncio.sleep(LEASES_OVER_S)
 
     return api
