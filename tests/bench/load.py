@@ -120,8 +120,9 @@ class Connection:
     def look(self) -> None:
         """Notes when that came which is there to be read: as the kernel has it, so however late it is read."""
         beneath = socket.socket.recvmsg  # TLS has no such call
-        _, told, *_ = beneath(self.socket, 1, socket.CMSG_SPACE(STAMP.size), socket.MSG_PEEK)
-        for _, _, stamp in told:
+        there, told, *_ = beneath(self.socket, 1, socket.CMSG_SPACE(STAMP.size), socket.MSG_PEEK)
+        if there:  # else it was closed
+            ((_, _, stamp),) = told
             seconds, nanoseconds = STAMP.unpack(stamp)
             self.came = seconds + nanoseconds / 1e9 - AHEAD
 
@@ -190,6 +191,7 @@ class Load:
         self._first_refusal = ""
         self._latencies: list[float] = []
         self._measuring = self._stopping = False
+        self._from = self._to = math.inf  # what is due between them is measured, whenever it is answered
 
     def connect(self) -> None:
         """Opens every connection."""
@@ -227,8 +229,8 @@ class Load:
         self._under_way -= 1
         if self._measuring:
             self._count += ok
-            if self.order.rate:
-                self._latencies.append(connection.came - connection.due)
+        if self.order.rate and self._from <= connection.due < self._to:
+            self._latencies.append(connection.came - connection.due)
         if not ok:
             self._refused += 1
             self._first_refusal = self._first_refusal or answer[-400:].decode("utf-8", "replace")
@@ -282,14 +284,13 @@ class Load:
             self._go_on(0.1)
         process = psutil.Process(self.order.pid) if self.order.pid else None
         begun, cpu = time.perf_counter(), _cpu(process)
-        self._measuring = True
+        self._from, self._measuring = begun, True
         self._go_on(self.order.seconds)
-        self._measuring = False
-        wall, cpu = time.perf_counter() - begun, _cpu(process) - cpu
+        self._to, self._measuring = time.perf_counter(), False
+        wall, cpu = self._to - begun, _cpu(process) - cpu
         self._stopping, self._due = True, math.inf
-        self._owed.clear()
         deadline = time.monotonic() + SPARE_S
-        while self._under_way and time.monotonic() < deadline:
+        while (self._under_way or self._owed) and time.monotonic() < deadline:
             self._go_on(0.02)
         sample = random.sample(self._latencies, min(20_000, len(self._latencies)))
         return Measured(self._count, wall, cpu, self._refused, self._first_refusal, sample)
