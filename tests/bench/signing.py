@@ -28,12 +28,13 @@ from embedded import keys
 GRANTS = 100
 ROUNDS = 2  # floor and gateway in turn
 AT_ONCE = GRANTS  # requests under way
-CONNECTIONS = 256  # at least: whoever calls at a rate does not wait for the answer to an earlier call
+CONNECTIONS = 256  # at least: who calls at a rate does not wait for the answer to an earlier call
 WARM_S = 3.0
 REFUSED_SHARE = 0.01  # of a run that a busy machine may turn into refusals which say that they pass
 QUIET_SHARE = 0.1
 LOGINS = 16
 LATENCY_RUNS = 3
+APART_S = 20.0  # between them: a machine that others share is slow for some seconds at a time
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,9 @@ async def compared(bed: Bed, name: str, bar: float, *, hashes: int = 1, each_onc
 async def latency(bed: Bed, rate: float) -> list[Figure]:
     """What gateway and connector add at `rate` requests a second, come when they may; the stub's own time taken off."""
     best: dict[str, tuple[float, str]] = {}
-    for _ in range(LATENCY_RUNS):
+    for number in range(LATENCY_RUNS):
+        if number:
+            await asyncio.sleep(APART_S)
         await bed.stub_times()
         run = await bed.measured("gateway", rate=rate, seconds=5.0, warm_s=1.5)
         own = sorted(await bed.stub_times())
