@@ -7,7 +7,6 @@ distort them.
 
 import asyncio
 import math
-import os
 import statistics
 import sys
 from collections.abc import Sequence
@@ -70,12 +69,12 @@ class Bed:
 
 
 async def figures(bench: Bench) -> list[Figure]:
-    """Over a hundred grants. The gateway (or the floor) and the load have one core, whatever is behind them the others."""
+    """Over a hundred grants. The gateway (or the floor) has one core, who calls it and whatever is behind it the others."""
     material = made()
     material.write(bench.folder / "material")
     async with bench.platform("signing") as platform:
         bed = await laid(platform, material, GRANTS)
-        with divided([os.getpid(), bed.gateway.pid, bed.floor.pid]):
+        with divided([bed.gateway.pid, bed.floor.pid]):
             single, rate = await compared(bed, "single-hash signHash over 100 grants ÷ floor", 0.5)
             added = await latency(bed, rate / 2)
             ten, _ = await compared(bed, "10 hashes per request over 100 grants ÷ floor with 10", 0.6, hashes=10)
