@@ -73,10 +73,10 @@ class Question(msgspec.Struct, eq=False):
 
 
 class Lease(msgspec.Struct, eq=False):
-    """What is known of one certificate since a look that began at `since`, a boot time."""
+    """What is known of one certificate, good until the boot time `until`."""
 
     certificate_id: UUID
-    since: float
+    until: float
     standings: Standings
     access: Access | SealBroken | None = None
     used: bool = False  # to judge by, since it was last renewed
@@ -105,14 +105,14 @@ class Fence:
     def leased(self, certificate_id: UUID, epochs: AbstractSet[int]) -> Known | None:
         """How these stand, by a lease; None where none says it of each, and it has to be looked for."""
         lease, now = self._leases.get(certificate_id.int), boottime()
-        if lease is None or now - lease.since >= LEASE_S or not lease.standings.keys() >= epochs:
+        if lease is None or now >= lease.until or not lease.standings.keys() >= epochs:
             return None
         if not lease.used:
             lease.used = True
             self._used.append(lease)
         if now - self._renewed >= RENEWAL_S:
             self._renew(now)
-        return Known(lease.standings, lease.since + LEASE_S)
+        return Known(lease.standings, lease.until)
 
     def look(self, certificate_id: UUID, epochs: Collection[int]) -> "asyncio.Future[Known]":
         """How these stand at an instant after this call. An epoch never assigned is missing. Raises FenceUnknown."""
@@ -124,7 +124,7 @@ class Fence:
     def doubt(self, certificate_id: UUID) -> None:
         """Ends the lease: this certificate's access may be another one by now."""
         if lease := self._leases.get(certificate_id.int):
-            lease.since = -math.inf
+            lease.until = -math.inf
 
     def access(self, certificate_id: UUID) -> Access | None:
         """The access as of the last look; None where there never was one. Raises SealBroken."""
@@ -167,7 +167,7 @@ class Fence:
         """Each one's; what changed of its access since the last look is read too."""
         while len(self._leases) > HELD_ACCESSES:
             del self._leases[next(iter(self._leases))]
-        since = boottime()
+        until = boottime() + LEASE_S
         found = iter(await self._standings([(each.certificate_id, epoch) for each in asked for epoch in each.epochs]))
         answers = [{epoch: standing for epoch in each.epochs if (standing := next(found))} for each in asked]
         changed = {
@@ -179,16 +179,16 @@ class Fence:
         read = await self._read(changed) if changed else {}
         for each, answer in zip(asked, answers, strict=True):
             if answer:
-                self._let(each.certificate_id, since, answer)
+                self._let(each.certificate_id, until, answer)
         for certificate_id, access in read.items():
             self._leases[certificate_id.int].access = access
-        return [Known(answer, since + LEASE_S) for answer in answers]
+        return [Known(answer, until) for answer in answers]
 
-    def _let(self, certificate_id: UUID, since: float, standings: Standings) -> None:
+    def _let(self, certificate_id: UUID, until: float, standings: Standings) -> None:
         """A lease of all that was asked of a certificate in one query; of what was asked before nothing is known any more."""
-        lease = self._leases.pop(certificate_id.int, None) or Lease(certificate_id, since, {})
-        lease.standings = lease.standings | standings if lease.since == since else standings
-        lease.since = since
+        lease = self._leases.pop(certificate_id.int, None) or Lease(certificate_id, until, {})
+        lease.standings = lease.standings | standings if lease.until == until else standings
+        lease.until = until
         self._leases[certificate_id.int] = lease  # the last: the first is who was not asked about for longest
 
     def _version(self, certificate_id: UUID) -> int | None:
