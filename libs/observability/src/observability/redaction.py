@@ -6,9 +6,11 @@ bearer tokens, JWTs, PEM blocks, passwords in addresses, query strings (they car
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 HIDDEN = "***"
 LONGEST_STATE = 20
+SHORT = 64
 
 _HIDDEN_WORDS = (
     "pin|puk|otp|totp|token|tokens|secret|secrets|password|passwords|passwd|pwd|passphrase|authorization|authorisation|"
@@ -63,6 +65,7 @@ _LOOKS: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
+@lru_cache(maxsize=4_096)
 def looks_secret(name: str) -> bool:
     """Whether a field of this name is hidden: `otp`, `clientSecret`, `set-cookie`; `status_code` is not."""
     if name.lower() in ALLOWED:
@@ -72,6 +75,16 @@ def looks_secret(name: str) -> bool:
 
 def masked(text: str) -> str:
     """`text` without what looks like a secret."""
+    return _short(text) if len(text) <= SHORT else _searched(text)
+
+
+@lru_cache(maxsize=4_096)
+def _short(text: str) -> str:
+    """Names, methods and routes come again and again, and a search is dear."""
+    return _searched(text)
+
+
+def _searched(text: str) -> str:
     for look, instead in _LOOKS:
         text = look.sub(instead, text)
     return _PAIR.sub(_pair, text)
