@@ -148,6 +148,7 @@ class Bench:
     folder: Path
     postgres: str  # the administrator's URL
     kafka: str
+    broker: int  # Kafka's process id
     say: Callable[[str], None] = print
 
     @asynccontextmanager
@@ -179,8 +180,8 @@ def opened(folder: Path, say: Callable[[str], None]) -> Iterator[Bench]:
         say("starting PostgreSQL and Kafka")
         output = parts.enter_context((folder / "parts.log").open("ab"))
         parts.enter_context(embedded(postgres, output))
-        parts.enter_context(embedded(kafka, output))
-        yield Bench(folder, postgres.url, kafka.bootstrap, say)
+        broker = parts.enter_context(embedded(kafka, output))
+        yield Bench(folder, postgres.url, kafka.bootstrap, broker, say)
 
 
 def _free_ports() -> Ports:

@@ -69,12 +69,12 @@ class Bed:
 
 
 async def figures(bench: Bench) -> list[Figure]:
-    """Over a hundred grants. The gateway (or the floor) has one core, who calls it and whatever is behind it the others."""
+    """Over a hundred grants. The gateway (or the floor) shares a core with the broker; the others have the load and the rest."""
     material = made()
     material.write(bench.folder / "material")
     async with bench.platform("signing") as platform:
         bed = await laid(platform, material, GRANTS)
-        with divided([bed.gateway.pid, bed.floor.pid]):
+        with divided([bed.gateway.pid, bed.floor.pid, bench.broker]):
             single, rate = await compared(bed, "single-hash signHash over 100 grants ÷ floor", 0.5)
             added = await latency(bed, rate / 2)
             ten, _ = await compared(bed, "10 hashes per request over 100 grants ÷ floor with 10", 0.6, hashes=10)
@@ -100,10 +100,11 @@ async def laid(platform: Platform, material: Material, count: int, stub_mode: st
     stubbed = platform.run("stub", module("stub_ca", stub_port, shared, stub_mode), {})
     floor = platform.run("floor", module("floor", floor_port, shared, server, key, authorities), {})
     await platform.ready(stubbed, f"{stub}/times")
-    monitor = await platform.start("grant-monitor")
-    connector = await platform.start("ca-connector", EMBEDDED_CA_HOSTS=f"127.0.0.1:{stub_port}")
-    changed = {"OTLP_ENDPOINT": stub, "CLIENT_AUTHORITIES": str(authorities), "CLIENT_REVOCATION_LISTS": "", "TIMESTAMP_URL": ""}
-    gateway = await platform.start("signing-gateway", **changed)
+    traced = {"OTLP_ENDPOINT": stub}
+    monitor = await platform.start("grant-monitor", **traced)
+    connector = await platform.start("ca-connector", **traced, EMBEDDED_CA_HOSTS=f"127.0.0.1:{stub_port}")
+    changed = {"CLIENT_AUTHORITIES": str(authorities), "CLIENT_REVOCATION_LISTS": "", "TIMESTAMP_URL": ""}
+    gateway = await platform.start("signing-gateway", **traced, **changed)
     clients = await logged_in(platform, population)
     await quiet(monitor, connector, gateway)
     connections = clients * math.ceil(CONNECTIONS / len(clients))

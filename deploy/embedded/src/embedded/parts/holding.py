@@ -57,8 +57,8 @@ def wait_for(answers: Callable[[], bool], alive: Callable[[], bool], what: str) 
 
 
 @contextmanager
-def embedded(part: Postgres | Kafka, output: IO[bytes] | None = None) -> Iterator[None]:
-    """The part as a process of ours; what it says goes to `output`, or to where ours goes."""
+def embedded(part: Postgres | Kafka, output: IO[bytes] | None = None) -> Iterator[int]:
+    """The part as a process of ours, whose id it gives; what it says goes to `output`, or to where ours goes."""
     part.prepare()
     launch = part.launch()
     with subprocess.Popen(
@@ -71,7 +71,7 @@ def embedded(part: Postgres | Kafka, output: IO[bytes] | None = None) -> Iterato
     ) as process:
         try:
             wait_for(part.answers, lambda: process.poll() is None, type(part).__name__)
-            yield
+            yield process.pid
         finally:
             process.send_signal(launch.stop_signal)
             try:
