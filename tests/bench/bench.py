@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import psutil
 from aiokafka import AIOKafkaProducer
-from tests.bench.machine import cpu_seconds, resident_mb
+from tests.bench.machine import aside, cpu_seconds, resident_mb
 
 from contracts import Told, encode
 from contracts.topics import TOPICS
@@ -29,6 +29,7 @@ from hosting.clock import utc_now
 
 FIRST_PORT = 21_000
 READY_WITHIN = 90.0
+COMPILER = "C2 Compiler"  # the JVM's second, which has been through for long where a broker runs for days
 
 
 @dataclass
@@ -181,6 +182,7 @@ def opened(folder: Path, say: Callable[[str], None]) -> Iterator[Bench]:
         output = parts.enter_context((folder / "parts.log").open("ab"))
         parts.enter_context(embedded(postgres, output))
         broker = parts.enter_context(embedded(kafka, output))
+        aside(broker, COMPILER)
         yield Bench(folder, postgres.url, kafka.bootstrap, broker, say)
 
 

@@ -33,7 +33,7 @@ REFUSED_SHARE = 0.01  # of a run that a busy machine may turn into refusals whic
 QUIET_SHARE = 0.1
 LOGINS = 16
 LATENCY_RUNS = 3
-APART_S = 20.0  # between them: a machine that others share is slow for some seconds at a time
+APART_S = 60.0  # between them: a machine that others share is slow for a minute or two at a time
 
 
 @dataclass(frozen=True)

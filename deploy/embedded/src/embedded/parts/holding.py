@@ -58,7 +58,7 @@ def wait_for(answers: Callable[[], bool], alive: Callable[[], bool], what: str) 
 
 @contextmanager
 def embedded(part: Postgres | Kafka, output: IO[bytes] | None = None) -> Iterator[int]:
-    """The part as a process of ours, whose id it gives; what it says goes to `output`, or to where ours goes."""
+    """The part as a process of our session, whose id it gives; what it says goes to `output`, or to where ours goes."""
     part.prepare()
     launch = part.launch()
     with subprocess.Popen(
@@ -67,7 +67,6 @@ def embedded(part: Postgres | Kafka, output: IO[bytes] | None = None) -> Iterato
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
-        start_new_session=True,
     ) as process:
         try:
             wait_for(part.answers, lambda: process.poll() is None, type(part).__name__)
